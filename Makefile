@@ -1,0 +1,130 @@
+# Makefile -- the verbs of the suite
+#
+#   make lab-5       build and run lab 5, live, then compare with expected/
+#   make labs        all of them, one after the other
+#   make check-5     judge lab 5
+#   make check       judge every lab, test the scripts, run shellcheck
+#   make accept-5    make what lab 5 prints now its expected output
+#   make lint        shellcheck, shfmt, clang-format, clang-tidy
+#   make check-all   all of that, and every lab built by other compilers, with
+#                    sanitizers, run as an ordinary user, and run under load
+#   make clean       remove build/
+#
+# In class, 'LAB_PAUSE=1 make lab-5' waits for Enter before each evidence.
+
+CFLAGS = -g -O2 -Wall -Wextra
+
+names    := $(sort $(notdir $(wildcard labs/[0-9][0-9]-*)))
+number    = $(patsubst 0%,%,$(firstword $(subst -, ,$1)))
+numbers  := $(foreach name,$(names),$(call number,$(name)))
+named     = $(filter 0$1-% $1-%,$(names))
+variants := gcc clang musl asan alone
+programs := $(names:%=build/%) $(foreach v,$(variants),$(names:%=build/$v/%))
+tests    := $(patsubst scripts/test/%.bats,%,$(wildcard scripts/test/*.bats))
+linters  := shellcheck shfmt clang-format clang-tidy
+shell    := $(wildcard scripts/*.sh scripts/test/* .ci/run)
+sources  := $(wildcard labs/*/*.c)
+
+# What make check and make check-all count: files of TAP, made anew each time.
+results  := $(names:%=build/results/%.tap) \
+            $(patsubst %,build/results/%.tap,$(tests) shellcheck)
+more     := $(programs:build/%=build/results/%.tap) \
+            $(patsubst %,build/results/%.tap,$(linters) user load)
+
+.DELETE_ON_ERROR:
+.SECONDEXPANSION:
+.PHONY: help labs check lint check-all clean tools dev-tools writable FORCE \
+        $(foreach verb,lab check accept,$(numbers:%=$(verb)-%))
+
+help:
+	@sed -n '/^#  /s/^# //p; /^# In/s/^#/ /p' Makefile; echo
+	@sed -n '2s/^ \* 0*\([0-9]*\)-[^ ]* -- /  lab \1  /p' -s $(sources)
+
+$(numbers:%=lab-%): lab-%: build/$$(call named,$$*)
+	@scripts/check.sh --live $<
+
+labs: $(names:%=build/%)
+	@status=0; for lab in $^; do \
+	    scripts/check.sh --live $$lab || status=1; echo; done; exit $$status
+
+$(numbers:%=check-%): check-%: build/results/$$(call named,$$*).tap
+	@scripts/tally.sh $^
+
+$(numbers:%=accept-%): accept-%: build/$$(call named,$$*)
+	@scripts/accept.sh $<
+
+lab-% check-% accept-%:
+	@echo "there is no lab $*; the labs are: $(numbers)" >&2; exit 2
+
+check: $(results)
+	@scripts/tally.sh $^
+
+lint: $(linters:%=build/results/%.tap)
+	@scripts/tally.sh $^
+
+check-all: $(sort $(results) $(more))
+	@scripts/tally.sh $^
+
+clean:
+	rm -rf build
+
+# A lab is one C file, and lab.h. One that does not compile is a failed check
+# and not the end of make: check.sh finds no program, and says so.
+
+$(programs): $$(wildcard labs/$$(@F)/*.c) build/flags | writable
+	@rm -f $@
+	-$(compile)
+
+compile = $(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -MMD -MP -MF $@.d -MT $@ \
+          -o $@ $(filter %.c,$^) $(LDLIBS)
+strict  = -g -O2 -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror
+
+build/gcc/%:   private CC = gcc
+build/gcc/%:   private CFLAGS = $(strict)
+build/clang/%: private CC = clang
+build/clang/%: private CFLAGS = $(strict)
+build/musl/%:  private CC = musl-gcc -static
+build/musl/%:  private CFLAGS = $(strict)
+build/asan/%:  private CFLAGS += -fsanitize=address,undefined
+build/alone/%: private compile = cd labs/$(@F) && $(CC) -o ../../$@ *.c
+
+# Other flags than last time: build again.
+build/flags: export FLAGS = $(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) $(LDLIBS)
+build/flags: FORCE | writable
+	@printenv FLAGS | cmp -s - $@ || printenv FLAGS >$@
+
+-include $(programs:%=%.d)
+
+$(programs:build/%=build/results/%.tap): build/results/%.tap: build/% FORCE
+	@scripts/check.sh $< | tee $@
+
+$(tests:%=build/results/%.tap): build/results/%.tap: scripts/test/%.bats FORCE
+	@bats --tap $< | tee $@
+
+build/results/shellcheck.tap: lint = shellcheck $(shell)
+build/results/shfmt.tap: lint = shfmt -i 4 -ci -d $(shell)
+build/results/clang-format.tap: lint = clang-format -n --Werror $(sources) common/lab.h
+build/results/clang-tidy.tap: lint = clang-tidy --quiet $(sources) -- -Wall
+$(linters:%=build/results/%.tap): build/results/%.tap: FORCE
+	@scripts/tap.sh $* $(lint) | tee $@
+
+build/results/user.tap: $(names:%=build/%) FORCE
+	@scripts/as-user.sh $(names:%=build/%) | tee $@
+
+build/results/load.tap: $(names:%=build/%) FORCE
+	@scripts/load.sh $(names:%=build/%) | tee $@
+
+$(results) $(more): | writable
+$(patsubst %,build/results/%.tap,$(tests) shellcheck): | tools
+$(filter-out %/shellcheck.tap,$(more)): | dev-tools
+
+tools:
+	@scripts/setup.sh --check
+
+dev-tools:
+	@scripts/setup.sh --dev --check
+
+writable:
+	@mkdir -p $(sort $(dir $(programs) $(results) $(more))) 2>/dev/null && \
+	    test -w build || { echo "cannot write below $(CURDIR)/build:" \
+	    "copy the suite to a directory of your own" >&2; exit 1; }

@@ -1,0 +1,95 @@
+#!/usr/bin/env bash
+# check.sh -- does a lab print what is expected, nothing else, and end well?
+#
+# usage: scripts/check.sh [--live] PROGRAM       (build/05-seqpacket-vs-stream)
+#
+# Runs the program with run.sh, compares its output with expected/ and prints a
+# line of TAP; where they differ, also a diff and what to try next. With --live
+# the output is shown while it comes. tally.sh counts such lines.
+#
+# Exit status: 0 as expected; 1 not as expected; 2 for wrong usage; 77 skipped,
+# because this kernel lacks what the lab is about; 124 if the time was up.
+set -euo pipefail
+
+scripts=$(dirname -- "${BASH_SOURCE[0]}")
+
+# Runs program $1, leaves what it printed in out and err, returns its status.
+# Live, standard error goes round the pipeline that copies standard output.
+run() {
+    if [[ -z $live ]]; then
+        "$scripts/run.sh" "$1" >"$work/out" 2>"$work/err"
+    else
+        { "$scripts/run.sh" --live "$1" 2>&1 >&3 | tee "$work/err" >&2; } \
+            3>&1 | tee "$work/out"
+    fi
+}
+
+# Why a run with status $1 is not as expected, or nothing if it is.
+complaint() {
+    if (($1 == 124)); then
+        echo 'the time was up'
+    elif (($1 > 128)); then
+        echo "ended by SIG$(kill -l "$1")"
+    elif (($1 != 0)); then
+        echo "exit status $1"
+    elif [[ -s $work/err ]]; then
+        echo 'it printed on standard error'
+    elif [[ ! -e $expected ]]; then
+        echo "there is no ${expected#"$scripts/../"}"
+    elif ! cmp -s "$expected" "$work/out"; then
+        echo "it differs from ${expected#"$scripts/../"}"
+    fi
+}
+
+# What the reader needs to see of lab number $1, and to try next.
+explain() {
+    local colour=auto
+    [[ -z ${NO_COLOR-} && ${TERM-} != dumb ]] || colour=never
+    [[ -n $live ]] || sed 's/^/# /' "$work/err"
+    if [[ -e $expected ]]; then
+        diff -u --color="$colour" --label "${expected#"$scripts/../"}" \
+            --label yours "$expected" "$work/out" || true
+    fi
+    echo "# next: 'make lab-$1' shows it live; 'make accept-$1' if it is right"
+}
+
+main() {
+    live=
+    if [[ ${1-} == --live ]]; then
+        live=yes
+        shift
+    fi
+    if (($# != 1)); then
+        echo 'check.sh: usage: scripts/check.sh [--live] PROGRAM' >&2
+        exit 2
+    fi
+    local name=${1##*/} number title variant why status=0
+    number=$((10#${name%%-*}))
+    title="$number - ${name#*-}"
+    variant=$(basename -- "$(dirname -- "$1")")
+    [[ $variant == build ]] || title+=" ($variant)"
+    if [[ ! -x $1 ]]; then
+        echo "not ok $title: it does not compile, there is no $1"
+        exit 1
+    fi
+
+    expected=$scripts/../expected/$name.txt
+    work=$(mktemp -d)
+    trap 'rm -rf "$work"' EXIT
+    run "$1" || status=$?
+    [[ -z $live ]] || echo
+    if ((status == 77)); then
+        echo "ok $title # SKIP $(head -n 1 "$work/err")"
+        exit 77
+    fi
+    why=$(complaint "$status")
+    if [[ -z $why ]]; then
+        echo "ok $title"
+        exit 0
+    fi
+    echo "not ok $title: $why"
+    explain "$number"
+    exit $((status == 124 ? 124 : 1))
+}
+
+main "$@"

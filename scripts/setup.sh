@@ -1,0 +1,121 @@
+#!/bin/sh
+# setup.sh -- install what is missing, and only that
+#
+# usage: scripts/setup.sh [--dev] [--check]
+#
+# Installs what 'make check' needs, with the system's package manager, as root
+# or through sudo; with --dev also what 'make check-all' needs. --check only
+# says what is missing. Where nothing is missing, it does nothing.
+# It is plain sh, because bash may be what is missing.
+#
+# Exit status: 0 if nothing is missing now; 1 if something is; 2 wrong usage.
+set -eu
+
+# What is needed and which package has it; "+" joins two, "-" is for none.
+tools() {
+    #     command      apt-get      dnf         pacman      zypper      apk
+    cat <<'END'
+          bash         bash         bash        bash        bash        bash
+          make         make         make        make        make        make
+          cc           gcc          gcc         gcc         gcc         gcc
+          libc-headers libc6-dev    glibc-devel glibc       glibc-devel musl-dev+linux-headers
+          timeout      coreutils    coreutils   coreutils   coreutils   coreutils
+          diff         diffutils    diffutils   diffutils   diffutils   diffutils
+          shellcheck   shellcheck   ShellCheck  shellcheck  ShellCheck  shellcheck
+          bats         bats         bats        bats        bats        bats
+          script       bsdutils     util-linux-script util-linux util-linux util-linux-misc
+          setpriv      util-linux   util-linux  util-linux  util-linux  setpriv
+END
+    [ -z "$dev" ] || cat <<'END'
+          gcc          gcc          gcc         gcc         gcc         gcc
+          clang        clang        clang       clang       clang       clang
+          clang-format clang-format clang-tools-extra clang clang-tools clang-extra-tools
+          clang-tidy   clang-tidy   clang-tools-extra clang clang-tools clang-extra-tools
+          libasan      gcc          libasan+libubsan gcc-libs gcc       -
+          musl-gcc     musl-tools   musl-gcc    musl        musl-devel  -
+          shfmt        shfmt        shfmt       shfmt       shfmt       shfmt
+END
+}
+
+is_there() {
+    case $1 in
+        libc-headers) echo '#include <stdio.h>' | cc -E - >/dev/null 2>&1 ;;
+        libasan) [ -e "$(cc -print-file-name=libasan.so 2>/dev/null)" ] ;;
+        *) command -v "$1" >/dev/null ;;
+    esac
+}
+
+# Prints a line for each tool that is missing: its name and its packages.
+missing() {
+    tools | while read -r tool apt dnf pacman zypper apk; do
+        is_there "$tool" && continue
+        case $manager in
+            apt-get) echo "$tool $apt" ;;
+            dnf) echo "$tool $dnf" ;;
+            pacman) echo "$tool $pacman" ;;
+            zypper) echo "$tool $zypper" ;;
+            apk) echo "$tool $apk" ;;
+            *) echo "$tool -" ;;
+        esac
+    done
+}
+
+# The arguments are packages.
+install() {
+    case $manager in
+        apt-get)
+            $sudo apt-get update -q &&
+                $sudo env DEBIAN_FRONTEND=noninteractive \
+                    apt-get install -q -y --no-install-recommends "$@"
+            ;;
+        dnf) $sudo dnf install -y "$@" ;;
+        pacman) $sudo pacman -S --needed --noconfirm "$@" ;;
+        zypper) $sudo zypper --non-interactive install "$@" ;;
+        *) $sudo apk add "$@" ;;
+    esac
+}
+
+dev='' check='' manager='' sudo=''
+for argument in "$@"; do
+    case $argument in
+        --dev) dev=--dev ;;
+        --check) check=yes ;;
+        *)
+            echo "setup.sh: $argument: unknown; usage: scripts/setup.sh [--dev] [--check]" >&2
+            exit 2
+            ;;
+    esac
+done
+for candidate in apt-get dnf pacman zypper apk; do
+    if [ -z "$manager" ] && command -v "$candidate" >/dev/null; then
+        manager=$candidate
+    fi
+done
+
+wanted=$(missing)
+[ -n "$wanted" ] || exit 0
+names=$(echo "$wanted" | sed 's/ .*//' | tr '\n' ' ')
+packages=$(echo "$wanted" | sed 's/.* //; /^-$/d' | tr '+' '\n' | sort -u | tr '\n' ' ')
+
+if [ -n "$check" ]; then
+    echo "missing: $names(packages: $packages); 'scripts/setup.sh${dev:+ $dev}' installs them" >&2
+    exit 1
+fi
+if [ -z "$manager" ]; then
+    echo "setup.sh: no package manager that it knows; install by hand: $names" >&2
+    exit 1
+fi
+if [ "$(id -u)" != 0 ]; then
+    if ! command -v sudo >/dev/null; then
+        echo "setup.sh: neither root nor sudo; have root run: $manager install $packages" >&2
+        exit 1
+    fi
+    sudo=sudo
+fi
+# shellcheck disable=SC2086 # each package is a word of its own
+install $packages || true
+wanted=$(missing)
+if [ -n "$wanted" ]; then
+    echo "setup.sh: still missing: $(echo "$wanted" | sed 's/ .*//' | tr '\n' ' '): see what $manager said" >&2
+    exit 1
+fi

@@ -1,0 +1,61 @@
+#!/usr/bin/env bats
+# labs.bats -- is every lab complete, and does its README fit its output?
+
+setup() {
+    cd "$BATS_TEST_DIRNAME/../.." || return 1
+}
+
+# Numbered items in section $2 of file $1.
+items() {
+    sed -n "/^## $2\$/,/^## /p" "$1" | grep -cE '^[0-9]+\. ' || true
+}
+
+# $1 is what is wanted, $2 what was found, the rest says of what.
+same() {
+    [[ $1 == "$2" ]] || {
+        echo "${*:3}: want $1, found $2"
+        return 1
+    }
+}
+
+@test "each lab has one program, a README and an expected output" {
+    for lab in labs/*/; do
+        name=$(basename "$lab")
+        same "$lab${name#*-}.c" "$(echo "$lab"*.c)" "$name, its program"
+        same "../../expected/$name.txt" "$(readlink "$lab/expected.txt")" "$name, expected.txt"
+        [[ -s $lab/README.md && -s expected/$name.txt ]] || same both one "$name, its files"
+    done
+}
+
+@test "each expected output belongs to a lab" {
+    for expected in expected/*; do
+        name=$(basename "$expected" .txt)
+        [[ -d labs/$name ]] || same "labs/$name" nothing "$expected"
+    done
+}
+
+@test "each README has a question and an answer for each step" {
+    for readme in labs/*/README.md; do
+        name=$(basename "$(dirname "$readme")")
+        steps=$(grep -cE '^[0-9]+\. ' "expected/$name.txt")
+        same "$steps" "$(items "$readme" Predict)" "$readme, Predict"
+        same "$steps" "$(items "$readme" Look)" "$readme, Look"
+    done
+}
+
+@test "the table of labs in the README has each lab, with its question" {
+    for source in labs/*/*.c; do
+        name=$(basename "$(dirname "$source")")
+        question=$(sed -n '2s/.* -- //p' "$source")
+        row="| [${name%%-*}](labs/$name/README.md) | ${name#*-} | ${question^} |"
+        grep -qF "$row" README.md || same "$row" 'no such row' README.md
+    done
+}
+
+@test "each lab's README shows the command that runs it" {
+    for readme in labs/*/README.md; do
+        name=$(basename "$(dirname "$readme")")
+        grep -qx "    make lab-$((10#${name%%-*}))" "$readme" ||
+            same "make lab-$((10#${name%%-*}))" nothing "$readme"
+    done
+}

@@ -1,0 +1,115 @@
+#!/usr/bin/env bats
+# setup.bats -- what setup.sh installs, with pretended package managers
+
+load helper
+
+# A PATH with everything but shellcheck and bats, and with the managers and
+# other commands in $@, which are pretended: they say how they were called, and
+# a manager makes what it is asked for appear.
+pretend() {
+    local tool
+    mkdir "$TMPDIR/bin"
+    for tool in sh bash sed tr sort cat env make gcc timeout diff script setpriv; do
+        ln -s "$(command -v "$tool")" "$TMPDIR/bin/$tool"
+    done
+    for tool in cc chmod; do
+        printf '#!/bin/sh\nexec %s "$@"\n' "$(command -v "$tool")" >"$TMPDIR/bin/$tool"
+    done
+    # shellcheck disable=SC2016 # it is the pretended id that expands it
+    printf '#!/bin/sh\necho "${PRETEND_UID-0}"\n' >"$TMPDIR/bin/id"
+    for tool in "$@"; do
+        cat >"$TMPDIR/bin/$tool" <<'END'
+#!/bin/sh
+echo "called: ${0##*/} $*"
+case $*" " in
+    *" shellcheck "* | *" ShellCheck "*)
+        for tool in shellcheck bats; do
+            echo '#!/bin/sh' >"${0%/*}/$tool"
+            chmod +x "${0%/*}/$tool"
+        done
+        ;;
+esac
+END
+    done
+    printf '#!/bin/sh\necho "called: sudo $*"\n"$@"\n' >"$TMPDIR/bin/sudo"
+    chmod +x "$TMPDIR"/bin/*
+    [[ " $* " == *' sudo '* ]] || rm "$TMPDIR/bin/sudo"
+}
+
+# Runs setup.sh with that PATH alone.
+setup_sh() {
+    PATH=$TMPDIR/bin scripts/setup.sh "$@"
+}
+
+forget() {
+    rm -rf "${TMPDIR:?}/bin"
+}
+
+@test "what is missing is installed, and only that, by whoever does it here" {
+    for expected in 'apt-get install -q -y --no-install-recommends bats shellcheck' \
+        'dnf install -y ShellCheck bats' \
+        'pacman -S --needed --noconfirm bats shellcheck' \
+        'zypper --non-interactive install ShellCheck bats' \
+        'apk add bats shellcheck'; do
+        pretend "${expected%% *}"
+        LC_ALL=C passes setup_sh
+        said "called: $expected"
+        passes setup_sh
+        [[ -z $output ]]
+        forget
+    done
+}
+
+@test "where nothing is missing, nothing is said and nothing done" {
+    pretend apt-get shellcheck bats
+    passes setup_sh
+    [[ -z $output ]]
+    forget
+}
+
+@test "an ordinary user installs through sudo" {
+    pretend dnf sudo
+    PRETEND_UID=1000 LC_ALL=C passes setup_sh
+    said 'called: sudo dnf install -y ShellCheck bats'
+    forget
+}
+
+@test "an ordinary user without sudo is told what root has to install" {
+    pretend apt-get
+    PRETEND_UID=1000 fails setup_sh
+    said 'have root run: apt-get install bats shellcheck'
+    [[ $output != *called* ]]
+    forget
+}
+
+@test "without a package manager it says what to install by hand" {
+    pretend
+    fails setup_sh
+    said 'install by hand: shellcheck bats'
+    forget
+}
+
+@test "--check says what is missing and installs nothing" {
+    pretend apt-get
+    fails setup_sh --check
+    said 'missing: shellcheck bats'
+    [[ $output != *called* ]]
+    fails setup_sh --dev --check
+    said 'shfmt'
+    said 'scripts/setup.sh --dev'
+    forget
+}
+
+@test "an installation that did not work is said" {
+    pretend apt-get
+    printf '#!/bin/sh\nexit 100\n' >"$TMPDIR/bin/apt-get"
+    fails setup_sh
+    said 'still missing: shellcheck bats'
+    forget
+}
+
+@test "a wrong option is refused" {
+    fails scripts/setup.sh --devel
+    said '--devel'
+    said 'usage'
+}

@@ -1,0 +1,259 @@
+#!/usr/bin/env bats
+# verbs.bats -- what make says of a lab with a planted fault
+
+# shellcheck disable=SC2154 # box is set by helper.bash
+load helper
+
+@test "a lab that prints what is expected passes" {
+    plant 'puts("hello");' hello
+    passes make -s check-90
+    said 'ok 90 - planted'
+    said '1 passed, 0 failed, 0 skipped'
+}
+
+@test "a lab that prints something else fails, with a diff and what to try next" {
+    plant 'puts("good-bye");' hello
+    fails make -s check-90
+    said 'not ok 90 - planted: it differs from expected/90-planted.txt'
+    said '--- expected/90-planted.txt'
+    said '+++ yours'
+    said '-hello'
+    said '+good-bye'
+    said "'make lab-90'"
+    said '0 passed, 1 failed, 0 skipped'
+}
+
+@test "a lab that crashes fails" {
+    plant 'puts("hello"); fflush(stdout); raise(SIGSEGV);' hello
+    fails make -s check-90
+    said 'not ok 90 - planted: ended by SIGSEGV'
+    said '0 passed, 1 failed'
+}
+
+@test "a lab that exits with 3 fails, although its output is right" {
+    plant 'puts("hello"); return 3;' hello
+    fails make -s check-90
+    said 'not ok 90 - planted: exit status 3'
+}
+
+@test "a lab that hangs is ended, and fails" {
+    plant 'pause();' hello
+    TIMEOUT=1 fails make -s check-90
+    said 'not ok 90 - planted: the time was up'
+    said 'not done after 1 s'
+}
+
+@test "the watchdog ends a step that hangs, and says so" {
+    plant 'step("And now?"); raise(SIGALRM);' hello
+    fails make -s check-90
+    said 'the watchdog ended the lab'
+}
+
+@test "a lab that skips is counted as skipped, with its reason" {
+    plant 'fputs("no such sockets in this kernel\n", stderr); return 77;' hello
+    passes make -s check-90
+    said 'ok 90 - planted # SKIP no such sockets in this kernel'
+    said '0 passed, 0 failed, 1 skipped'
+}
+
+@test "a lab that prints on standard error fails" {
+    plant 'puts("hello"); fputs("oops\n", stderr);' hello
+    fails make -s check-90
+    said 'not ok 90 - planted: it printed on standard error'
+    said '# oops'
+}
+
+@test "a lab that leaves a process fails, and the process is ended" {
+    plant 'puts("hello"); fflush(stdout);
+           if (fork() == 0) { prctl(PR_SET_NAME, "orphan"); pause(); }' hello
+    fails make -s check-90
+    said 'left behind, now removed: process orphan'
+}
+
+@test "a process that called setsid and left the directory is found too" {
+    plant 'int ready[2]; char byte; puts("hello"); fflush(stdout);
+           CHECK(pipe(ready));
+           if (fork() == 0) {
+               setsid();
+               (void)!chdir("/");
+               prctl(PR_SET_NAME, "daemon");
+               close(ready[1]);
+               pause();
+           }
+           close(ready[1]);
+           CHECK(read(ready[0], &byte, 1));' hello
+    fails make -s check-90
+    said 'left behind, now removed: process daemon'
+}
+
+@test "a lab that leaves a file fails, and the file is removed" {
+    plant 'puts("hello"); open("server.sock", O_CREAT | O_WRONLY, 0600);' hello
+    fails make -s check-90
+    said 'left behind, now removed: file server.sock'
+}
+
+@test "a call that fails in a child ends the lab at once, and says where" {
+    plant 'step("Who waits for whom?");
+           if (fork() == 0) { role("client"); CHECK(close(-1)); }
+           for (;;) pause();' hello
+    fails make -s check-90
+    said 'planted.c:'
+    said 'client: close(-1) = -1 (Bad file descriptor)'
+    said 'ended by SIGTERM'
+}
+
+@test "a call that fails in the first process ends its children" {
+    plant 'step("Who waits for whom?");
+           int ready[2]; char byte;
+           CHECK(pipe(ready));
+           if (fork() == 0) { role("server"); close(ready[1]); for (;;) pause(); }
+           close(ready[1]);
+           CHECK(read(ready[0], &byte, 1));
+           CHECK(close(-1));' hello
+    fails make -s check-90
+    said 'main: close(-1) = -1 (Bad file descriptor)'
+    [[ $output != *'process server'* ]]
+}
+
+@test "a lab without an expected output fails, and accept makes one" {
+    plant 'puts("hello");' hello
+    rm expected/90-planted.txt
+    fails make -s check-90
+    said 'there is no expected/90-planted.txt'
+    said "'make accept-90'"
+    passes make -s accept-90
+    said '+hello'
+    passes make -s check-90
+}
+
+@test "accept refuses when two runs differ, or the lab fails" {
+    plant 'printf("%d\n", getpid());' hello
+    fails make -s accept-90
+    said 'two runs differ; nothing was changed'
+    plant 'puts("hi"); return 3;' hello
+    fails make -s accept-90
+    said 'nothing was changed'
+    [[ "$(cat expected/90-planted.txt)" = hello ]]
+}
+
+@test "a lab that does not compile fails, and the others are still judged" {
+    plant 'no such thing' hello
+    mkdir labs/91-other
+    printf '#include <stdio.h>\nint main(void)\n{\n    puts("hi");\n}\n' >labs/91-other/other.c
+    echo hi >expected/91-other.txt
+    rm scripts/test/*.bats
+    fails make -s check
+    said 'not ok 90 - planted: it does not compile'
+    said 'ok 91 - other'
+    said 'passed, 1 failed, 0 skipped'
+}
+
+@test "a lab that no longer compiles is not judged by its old program" {
+    plant 'puts("hello");' hello
+    make -s check-90
+    plant 'no such thing' hello
+    fails make -s check-90
+    said 'it does not compile'
+}
+
+@test "other flags mean building again" {
+    plant 'puts(WORD);' hello
+    passes make -s check-90 CPPFLAGS='-DWORD=\"hello\"'
+    fails make -s check-90 CPPFLAGS='-DWORD=\"other\"'
+}
+
+@test "an unknown lab is refused, with the list of labs" {
+    plant 'puts("hello");' hello
+    for verb in lab check accept; do
+        fails make -s "$verb-99"
+        said 'there is no lab 99; the labs are: 90'
+    done
+}
+
+@test "a TMPDIR longer than a socket's path may be" {
+    plant 'puts("hello");' hello
+    long=$TMPDIR/$(printf 'x%.0s' {1..120})
+    mkdir "$long"
+    TMPDIR=$long passes make -s check-90
+    rmdir "$long"
+}
+
+@test "a TMPDIR that does not exist is named" {
+    plant 'puts("hello");' hello
+    TMPDIR=/nowhere fails scripts/run.sh /bin/true
+    said 'cannot make a directory in /nowhere: set TMPDIR'
+}
+
+@test "make lab-90 shows the output, and says that it is as expected" {
+    plant 'puts("hello");' hello
+    passes make -s lab-90
+    [[ $output == 'hello'*'ok 90 - planted' ]]
+}
+
+@test "make lab-90 shows the output, and the diff where it differs" {
+    plant 'puts("good-bye");' hello
+    fails make -s lab-90
+    [[ $output == 'good-bye'*'not ok 90 - planted: it differs'*'-hello'* ]]
+}
+
+@test "make labs goes on after one that fails, and fails" {
+    plant 'puts("good-bye");' hello
+    mkdir labs/91-other
+    printf '#include <stdio.h>\nint main(void)\n{\n    puts("hi");\n}\n' >labs/91-other/other.c
+    echo hi >expected/91-other.txt
+    fails make -s labs
+    said 'not ok 90 - planted'
+    said 'ok 91 - other'
+}
+
+@test "Ctrl-C during make lab-90 leaves nothing" {
+    plant 'step("Waiting"); open("server.sock", O_CREAT | O_WRONLY, 0600);
+           if (fork() == 0) { role("server"); say("ready"); pause(); }
+           pause();' hello
+    {
+        until grep -q ready "$box/screen"; do sleep 0.02; done
+        printf '\003'
+    } | fails on_terminal make -s lab-90
+}
+
+@test "with LAB_PAUSE=1 and a terminal, a step waits for Enter" {
+    plant 'step("First?"); say("evidence"); step("Second?");' hello
+    {
+        until grep -q First "$box/screen"; do sleep 0.02; done
+        sleep 0.2 # time for what must not happen
+        cp "$box/screen" "$box/before"
+        printf '\n'
+        until grep -q Second "$box/screen"; do sleep 0.02; done
+        printf '\n'
+    } | LAB_PAUSE=1 on_terminal make -s lab-90 || true
+    fails grep evidence "$box/before"
+    passes grep evidence "$box/screen"
+}
+
+@test "with LAB_PAUSE=1 and no terminal, nothing waits" {
+    plant 'step("First?"); say("evidence");' $'1. First?\nmain      evidence'
+    LAB_PAUSE=1 passes make -s lab-90 </dev/null
+    LAB_PAUSE=1 passes make -s check-90
+}
+
+@test "colour is for terminals that want it" {
+    plant 'puts("good-bye");' hello
+    TERM=xterm fails on_terminal make -s lab-90 </dev/null
+    passes grep $'\e\\[31m-hello' "$box/screen"
+    for setting in NO_COLOR=1 TERM=dumb; do
+        fails on_terminal env TERM=xterm "$setting" make -s lab-90 </dev/null
+        passes grep 'not ok 90' "$box/screen"
+        fails grep $'\e' "$box/screen"
+    done
+}
+
+@test "a checkout that one may not write to is refused in one line" {
+    plant 'puts("hello");' hello
+    chmod -R go+rX,a-w "$box"
+    user=()
+    ((EUID != 0)) || user=(setpriv --reuid=65534 --regid=65534 --clear-groups)
+    fails "${user[@]}" make -s lab-90
+    chmod -R u+w "$box"
+    said 'cannot write below'
+    said 'copy the suite'
+}
