@@ -19,17 +19,18 @@ number    = $(patsubst 0%,%,$(firstword $(subst -, ,$1)))
 numbers  := $(foreach name,$(names),$(call number,$(name)))
 named     = $(filter 0$1-% $1-%,$(names))
 variants := gcc clang musl asan alone
-programs := $(names:%=build/%) $(foreach v,$(variants),$(names:%=build/$v/%))
 tests    := $(patsubst scripts/test/%.bats,%,$(wildcard scripts/test/*.bats))
 linters  := shellcheck shfmt clang-format clang-tidy
 shell    := $(wildcard scripts/*.sh scripts/test/* .ci/run)
 sources  := $(wildcard labs/*/*.c)
+programs := $(names:%=build/%)
+varied   := $(foreach variant,$(variants),$(names:%=build/$(variant)/%))
 
-# What make check and make check-all count: files of TAP, made anew each time.
-results  := $(names:%=build/results/%.tap) \
-            $(patsubst %,build/results/%.tap,$(tests) shellcheck)
-more     := $(programs:build/%=build/results/%.tap) \
-            $(patsubst %,build/results/%.tap,$(linters) user load)
+# What make check counts, and what make check-all adds: files of TAP.
+tap       = $(patsubst %,build/results/%.tap,$1)
+results  := $(call tap,$(names) $(tests) shellcheck)
+more     := $(call tap,$(varied:build/%=%) $(filter-out shellcheck,$(linters)) \
+                       user load)
 
 .DELETE_ON_ERROR:
 .SECONDEXPANSION:
@@ -43,7 +44,7 @@ help:
 $(numbers:%=lab-%): lab-%: build/$$(call named,$$*)
 	@scripts/check.sh --live $<
 
-labs: $(names:%=build/%)
+labs: $(programs)
 	@status=0; for lab in $^; do \
 	    scripts/check.sh --live $$lab || status=1; echo; done; exit $$status
 
@@ -59,10 +60,10 @@ lab-% check-% accept-%:
 check: $(results)
 	@scripts/tally.sh $^
 
-lint: $(linters:%=build/results/%.tap)
+lint: $(call tap,$(linters))
 	@scripts/tally.sh $^
 
-check-all: $(sort $(results) $(more))
+check-all: $(results) $(more)
 	@scripts/tally.sh $^
 
 clean:
@@ -71,12 +72,12 @@ clean:
 # A lab is one C file, and lab.h. One that does not compile is a failed check
 # and not the end of make: check.sh finds no program, and says so.
 
-$(programs): $$(wildcard labs/$$(@F)/*.c) build/flags | writable
+$(programs) $(varied): $$(wildcard labs/$$(@F)/*.c) common/lab.h build/flags \
+                       | writable
 	@rm -f $@
 	-$(compile)
 
-compile = $(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -MMD -MP -MF $@.d -MT $@ \
-          -o $@ $(filter %.c,$^) $(LDLIBS)
+compile = $(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.c,$^) $(LDLIBS)
 strict  = -g -O2 -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror
 
 build/gcc/%:   private CC = gcc
@@ -93,30 +94,30 @@ build/flags: export FLAGS = $(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) $(LDLIBS)
 build/flags: FORCE | writable
 	@printenv FLAGS | cmp -s - $@ || printenv FLAGS >$@
 
--include $(programs:%=%.d)
-
-$(programs:build/%=build/results/%.tap): build/results/%.tap: build/% FORCE
+$(call tap,$(names) $(varied:build/%=%)): build/results/%.tap: build/% FORCE
 	@scripts/check.sh $< | tee $@
 
-$(tests:%=build/results/%.tap): build/results/%.tap: scripts/test/%.bats FORCE
+$(call tap,$(tests)): build/results/%.tap: scripts/test/%.bats FORCE
 	@bats --tap $< | tee $@
 
 build/results/shellcheck.tap: lint = shellcheck $(shell)
 build/results/shfmt.tap: lint = shfmt -i 4 -ci -d $(shell)
 build/results/clang-format.tap: lint = clang-format -n --Werror $(sources) common/lab.h
 build/results/clang-tidy.tap: lint = clang-tidy --quiet $(sources) -- -Wall
-$(linters:%=build/results/%.tap): build/results/%.tap: FORCE
+$(call tap,$(linters)): build/results/%.tap: FORCE
 	@scripts/tap.sh $* $(lint) | tee $@
 
-build/results/user.tap: $(names:%=build/%) FORCE
-	@scripts/as-user.sh $(names:%=build/%) | tee $@
+build/results/user.tap: $(programs) FORCE
+	@scripts/as-user.sh $(programs) | tee $@
 
-build/results/load.tap: $(names:%=build/%) FORCE
-	@scripts/load.sh $(names:%=build/%) | tee $@
+build/results/load.tap: $(programs) FORCE
+	@scripts/load.sh $(programs) | tee $@
+
+# A tool that is missing, or a place where one may not write, is said first.
 
 $(results) $(more): | writable
-$(patsubst %,build/results/%.tap,$(tests) shellcheck): | tools
-$(filter-out %/shellcheck.tap,$(more)): | dev-tools
+$(call tap,$(tests) shellcheck): | tools
+$(more): | dev-tools
 
 tools:
 	@scripts/setup.sh --check
@@ -125,6 +126,6 @@ dev-tools:
 	@scripts/setup.sh --dev --check
 
 writable:
-	@mkdir -p $(sort $(dir $(programs) $(results) $(more))) 2>/dev/null && \
+	@mkdir -p $(sort $(dir $(programs) $(varied) $(results) $(more))) 2>/dev/null && \
 	    test -w build || { echo "cannot write below $(CURDIR)/build:" \
 	    "copy the suite to a directory of your own" >&2; exit 1; }

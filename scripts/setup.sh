@@ -60,6 +60,10 @@ missing() {
     done
 }
 
+on_one_line() {
+    tr '\n' ' ' | sed 's/ *$//'
+}
+
 # The arguments are packages.
 install() {
     case $manager in
@@ -94,11 +98,11 @@ done
 
 wanted=$(missing)
 [ -n "$wanted" ] || exit 0
-names=$(echo "$wanted" | sed 's/ .*//' | tr '\n' ' ')
-packages=$(echo "$wanted" | sed 's/.* //; /^-$/d' | tr '+' '\n' | sort -u | tr '\n' ' ')
+names=$(echo "$wanted" | sed 's/ .*//' | on_one_line)
+packages=$(echo "$wanted" | sed 's/.* //; /^-$/d' | tr '+' '\n' | sort -u | on_one_line)
 
 if [ -n "$check" ]; then
-    echo "missing: $names(packages: $packages); 'scripts/setup.sh${dev:+ $dev}' installs them" >&2
+    echo "missing: $names (packages: $packages); 'scripts/setup.sh${dev:+ $dev}' installs them" >&2
     exit 1
 fi
 if [ -z "$manager" ]; then
@@ -116,6 +120,6 @@ fi
 install $packages || true
 wanted=$(missing)
 if [ -n "$wanted" ]; then
-    echo "setup.sh: still missing: $(echo "$wanted" | sed 's/ .*//' | tr '\n' ' '): see what $manager said" >&2
+    echo "setup.sh: still missing: $(echo "$wanted" | sed 's/ .*//' | on_one_line): see what $manager said" >&2
     exit 1
 fi

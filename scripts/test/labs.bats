@@ -2,6 +2,7 @@
 # labs.bats -- is every lab complete, and does its README fit its output?
 
 setup() {
+    # shellcheck disable=SC2154 # it is set by bats
     cd "$BATS_TEST_DIRNAME/../.." || return 1
 }
 
