@@ -68,6 +68,7 @@ load helper
            if (fork() == 0) { prctl(PR_SET_NAME, "orphan"); pause(); }' hello
     fails make -s check-90
     said 'left behind, now removed: process orphan'
+    fails scripts/run.sh build/90-planted
 }
 
 @test "a process that called setsid and left the directory is found too" {
@@ -232,7 +233,8 @@ load helper
 
 @test "with LAB_PAUSE=1 and no terminal, nothing waits" {
     plant 'step("First?"); say("evidence");' $'1. First?\nmain      evidence'
-    LAB_PAUSE=1 passes make -s lab-90 </dev/null
+    mkfifo "$box/silence"
+    LAB_PAUSE=1 passes timeout 5 make -s lab-90 <>"$box/silence"
     LAB_PAUSE=1 passes make -s check-90
 }
 
@@ -256,4 +258,39 @@ load helper
     chmod -R u+w "$box"
     said 'cannot write below'
     said 'copy the suite'
+    [[ $output != *'Permission denied'* ]]
+}
+
+@test "a check that says nothing, or less than it announced, is a failure" {
+    : >"$box/nothing.tap"
+    printf '1..3\nok 1 first\nok 2 second\n' >"$box/short.tap"
+    printf 'ok 1 - one\nok 2 - two # SKIP no strace\n' >"$box/good.tap"
+    fails scripts/tally.sh "$box/nothing.tap" "$box/good.tap"
+    said '1 passed, 1 failed, 1 skipped'
+    fails scripts/tally.sh "$box/short.tap" "$box/good.tap"
+    said '3 passed, 1 failed, 1 skipped'
+    passes scripts/tally.sh "$box/good.tap"
+    said '1 passed, 0 failed, 1 skipped'
+}
+
+@test "under load, one differing run among many is found" {
+    plant 'puts(access("../once", F_OK) == 0 ? "hello" : "hullo");
+           close(open("../once", O_CREAT | O_WRONLY, 0600));' hello
+    make -s build/90-planted
+    RUNS=2 fails scripts/load.sh build/90-planted
+    rm "$TMPDIR/once"
+    said 'not ok 90 - planted: 1 of 2 runs under load'
+    said '+hullo'
+}
+
+@test "wrong usage of a script is one line, and status 2" {
+    for script in run check tally tap accept load as-user; do
+        fails "scripts/$script.sh"
+        ((status == 2))
+        [[ $output == *"usage: "*"scripts/$script.sh"* && $output != *$'\n'* ]]
+    done
+    TIMEOUT=soon fails scripts/run.sh /bin/true
+    said 'TIMEOUT=soon'
+    RUNS=many fails scripts/load.sh build/90-planted
+    said 'RUNS'
 }
