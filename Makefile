@@ -77,7 +77,8 @@ $(programs) $(varied): $$(wildcard labs/$$(@F)/*.c) common/lab.h build/flags \
 	@rm -f $@
 	-$(compile)
 
-compile = $(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.c,$^) $(LDLIBS)
+compile = $(strip $(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.c,$^) \
+                  $(LDLIBS))
 strict  = -g -O2 -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror
 
 build/gcc/%:   private CC = gcc

@@ -27,9 +27,9 @@
 static pid_t lab_process;    // the first one
 static _Thread_local const char *lab_role = "main";
 
-/* Says on standard error what failed, where and why, and ends the lab as a
- * whole: the first process by a signal, its other children with it (see role).
- * Otherwise a server would wait for ever for a client that gave up. */
+/* Says what failed, where and why, and ends the lab as a whole: the first
+ * process by a signal, its other children with it (see role). Otherwise a
+ * server would wait for ever for a client that gave up. */
 static inline _Noreturn void fail(const char *call, const char *file, int line)
 {
     fprintf(stderr, "%s:%d: %s: %s = -1 (%s)\n", file, line, lab_role, call,
@@ -92,26 +92,25 @@ static inline void role(const char *name)
 
 /* Standard output is line buffered (see step): one write() a line, so that the
  * lines of two processes never mix, and fork() copies no half-full buffer. */
-// clang-format off
-__attribute__((format(printf, 1, 2)))
-static inline void say(const char *fmt, ...)
-// clang-format on
+static inline void __attribute__((format(printf, 1, 2))) say(const char *f, ...)
 {
     char text[240];
     va_list ap;
 
-    va_start(ap, fmt);
-    vsnprintf(text, sizeof(text), fmt, ap);
+    va_start(ap, f);
+    vsnprintf(text, sizeof(text), f, ap);
     va_end(ap);
     CHECK(printf("%-9s %s\n", lab_role, text));
 }
 
-static inline void stuck(int sig)
+/* SIGALRM comes from the watchdog in step(), SIGTERM from a child's fail(). */
+static inline void end_lab(int sig)
 {
     static const char text[] = "the watchdog ended the lab: this step hangs\n";
 
-    (void)!write(STDERR_FILENO, text, sizeof(text) - 1);
-    _exit(128 + sig);    // as the shell counts
+    if (sig == SIGALRM)
+        (void)!write(STDERR_FILENO, text, sizeof(text) - 1);
+    _exit(EXIT_FAILURE);
 }
 
 /* With LAB_PAUSE=1 and a terminal, a class thinks before it sees the evidence.
@@ -122,7 +121,8 @@ static inline void step(const char *question)
     const char *pause = getenv("LAB_PAUSE");
 
     alarm(0);
-    signal(SIGALRM, stuck);
+    signal(SIGALRM, end_lab);
+    signal(SIGTERM, end_lab);
     lab_process = getpid();
     if (number++ == 0)
         setvbuf(stdout, NULL, _IOLBF, BUFSIZ);

@@ -59,7 +59,7 @@ main() {
         live=yes
         shift
     fi
-    if (($# != 1)); then
+    if (($# != 1)) || [[ ! ${1##*/} =~ ^[0-9]+-. ]]; then
         echo 'check.sh: usage: scripts/check.sh [--live] PROGRAM' >&2
         exit 2
     fi
@@ -76,6 +76,9 @@ main() {
     expected=$scripts/../expected/$name.txt
     work=$(mktemp -d)
     trap 'rm -rf "$work"' EXIT
+    if [[ -n $live && ${LAB_PAUSE-} == 1 && -t 0 ]]; then
+        echo 'Press Enter after each question.'
+    fi
     run "$1" || status=$?
     [[ -z $live ]] || echo
     if ((status == 77)); then

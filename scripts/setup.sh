@@ -40,6 +40,9 @@ END
 is_there() {
     case $1 in
         libc-headers) echo '#include <stdio.h>' | cc -E - >/dev/null 2>&1 ;;
+        # busybox has these two, without the options that are used here
+        timeout) timeout --foreground 1 true 2>/dev/null ;;
+        diff) diff --color=never /dev/null /dev/null 2>/dev/null ;;
         libasan) [ -e "$(cc -print-file-name=libasan.so 2>/dev/null)" ] ;;
         *) command -v "$1" >/dev/null ;;
     esac

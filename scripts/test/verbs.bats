@@ -100,7 +100,7 @@ load helper
     fails make -s check-90
     said 'planted.c:'
     said 'client: close(-1) = -1 (Bad file descriptor)'
-    said 'ended by SIGTERM'
+    said 'not ok 90 - planted: exit status 1'
 }
 
 @test "a call that fails in the first process ends its children" {
