@@ -10,6 +10,7 @@
  * See socketpair(2), fork(2), shutdown(2), unix(7).
  */
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
