@@ -210,7 +210,8 @@ static void errors(void)
     int stream = open_at(&server_addr, SOCK_STREAM);
     say("a stream: sendto() = %s", FAILS(to_server(eve, "", 0), EPROTOTYPE));
     CHECK(close(stream));
-    say("its file: sendto() = %s", FAILS(to_server(eve, "", 0), ECONNREFUSED));
+    say("its file, the stream closed: sendto() = %s",
+        FAILS(to_server(eve, "", 0), ECONNREFUSED));
     CHECK(unlink(server_addr.sun_path));
 
     int server = open_at(&server_addr, SOCK_DGRAM);
