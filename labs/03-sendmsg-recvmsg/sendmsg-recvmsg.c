@@ -6,7 +6,7 @@
  * an answer, how much room and how much came: fill it in anew each time.
  *
  *     sender    sv[1] ====[msg_iov, msg_control]====> sv[0]  receiver
- *     ann.sock, bob.sock =======[msg_name]=======> server.sock  server
+ *     ann.sock, mary.sock ======[msg_name]=======> server.sock  server
  *
  * See sendmsg(2), recvmsg(2), sendmmsg(2), recvmmsg(2), cmsg(3), unix(7).
  */
@@ -89,8 +89,8 @@ static void server(void)
 {
     struct sockaddr_un own = {.sun_family = AF_UNIX, .sun_path = "server.sock"};
     struct sockaddr_un ann = {.sun_family = AF_UNIX, .sun_path = "ann.sock"};
-    struct sockaddr_un bob = {.sun_family = AF_UNIX, .sun_path = "bob.sock"};
-    struct sockaddr_un from = {0}, *clients[] = {&ann, NULL, &bob, &bob};
+    struct sockaddr_un mary = {.sun_family = AF_UNIX, .sun_path = "mary.sock"};
+    struct sockaddr_un from = {0}, *clients[] = {&ann, NULL, &mary, &mary};
     char buf[64];
     struct iovec iov = {buf, sizeof(buf)};
     struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
@@ -107,7 +107,7 @@ static void server(void)
             client(&own, clients[i]);
         }
         reap(child);
-        if (i == 3)    // BUG: it belongs before every recvmsg()
+        if (i == 3)    // BUG: not before every recvmsg()
             msg.msg_namelen = sizeof(from);
         socklen_t room = msg.msg_namelen;
         ssize_t n = CHECK(recvmsg(fd, &msg, 0));
