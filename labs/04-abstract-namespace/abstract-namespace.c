@@ -146,7 +146,7 @@ static void same_name(void)
     socklen_t len = abstract_name(&addr);
 
     int stream = try_bind("stream, @lab-PID", SOCK_STREAM, &addr, len);
-    int second = try_bind("second, @lab-PID", SOCK_STREAM, &addr, len);
+    int second = try_bind("second stream, @lab-PID", SOCK_STREAM, &addr, len);
     int dgram = try_bind("dgram, @lab-PID", SOCK_DGRAM, &addr, len);
     /* Without the zero byte in front it is a path, and bind() makes a file. */
     memmove(addr.sun_path, addr.sun_path + 1, sizeof(addr.sun_path) - 1);
