@@ -1,9 +1,9 @@
 /*
  * 06-inet-loopback -- what changes when the address is 127.0.0.1?
  *
- * Not the program: the same functions run twice, only the address differs.
- * But AF_UNIX is a queue in one kernel, which sees both ends. TCP and UDP go
- * by packets, even to themselves: what no packet carries does not arrive.
+ * Not the dialogue: only the address differs. But AF_UNIX is a queue in one
+ * kernel, which sees both ends. TCP and UDP go by packets, even to themselves:
+ * what no packet carries does not arrive.
  *
  *     client ---- "server.sock" or 127.0.0.1, port ----> listener, peer
  *
@@ -32,14 +32,13 @@ struct server {
     };
 };
 
-/* Only here does the family matter. Port 0 lets bind() choose a free one. */
+/* The dialogue's only look at the family. Port 0 lets bind() choose a port. */
 static struct server opened(int family, int type)
 {
     struct server it = {.family = family, .type = type, .len = sizeof(it.un)};
 
     if (family == AF_UNIX) {
-        it.un = (struct sockaddr_un){.sun_family = AF_UNIX,
-                                     .sun_path = "server.sock"};
+        it.un = (struct sockaddr_un){AF_UNIX, "server.sock"};
     } else {
         it.in.sin_family = AF_INET;
         it.in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -64,7 +63,6 @@ static void receive(int s)
 {
     char buf[64];
     ssize_t n = CHECK(read(s, buf, sizeof(buf)));
-
     say("read() = %zd \"%.*s\"", n, (int)n, buf);
 }
 
@@ -91,7 +89,7 @@ static void serve(int listener)
 
 static void dialogue(const struct server *it)
 {
-    say("bind(), listen()");
+    say("bind() = 0, listen() = 0");
     pid_t child = CHECK(fork());
     if (child == 0)
         client(it);
@@ -122,15 +120,18 @@ static void who_is_there(const struct server *it)
     struct server from = {.len = sizeof(from.un)};
     struct ucred id;
     socklen_t len = sizeof(id);
-    int to_server = connected(it);
+    pid_t child = CHECK(fork());
+    if (child == 0) {
+        connected(it);
+        _exit(EXIT_SUCCESS);
+    }
     int peer = CHECK(accept(it->fd, &from.any, &from.len));
-
     say("accept(): the client's address has %u bytes", from.len);
     CHECK(getsockopt(peer, SOL_SOCKET, SO_PEERCRED, &id, &len));
     say("SO_PEERCRED: the client's pid: %s; pid 0 and uid -1: %s",
-        id.pid == getpid() ? "yes" : "no",
+        id.pid == child ? "yes" : "no",
         id.pid == 0 && id.uid == (uid_t)-1 ? "yes" : "no");
-    CHECK(close(to_server));
+    reap(child);
     CHECK(close(peer));
 }
 
@@ -146,7 +147,6 @@ static void descriptor(const struct server *it)
     struct msghdr msg = {.msg_iov = &data, .msg_iovlen = 1};
     int to_server = connected(it);
     int peer = CHECK(accept(it->fd, NULL, NULL));
-
     msg.msg_control = &control;
     msg.msg_controllen = sizeof(control);
     memcpy(CMSG_DATA(&control.header), &to_server, sizeof(int));
@@ -163,27 +163,29 @@ static void descriptor(const struct server *it)
 static void only_one(const struct server *it)
 {
     int s = CHECK(socket(it->family, SOCK_STREAM, 0)), on = 1;
-
     say("setsockopt(TCP_NODELAY) = %s",
         FAILS(setsockopt(s, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)),
               EOPNOTSUPP));
     CHECK(close(s));
     int protocol = it->family == AF_UNIX ? 0 : IPPROTO_TCP;
     s = socket(it->family, SOCK_SEQPACKET, protocol);
-    if (s == -1 && errno != EPROTONOSUPPORT)    // that if there is SCTP
+    if (s == -1 && errno != EPROTONOSUPPORT)    // so if SCTP is loaded
         FAILS(s, ESOCKTNOSUPPORT);
-    say("socket(SOCK_SEQPACKET): %s", s == -1 ? "no" : "yes");
+    say("socket(SOCK_SEQPACKET%s): %s", protocol ? ", IPPROTO_TCP" : "",
+        s == -1 ? "no" : "yes");
     if (s != -1)
         CHECK(close(s));
 }
 
 static void peer_gone(const struct server *it)
 {
-    struct pollfd end = {.fd = connected(it)};
+    struct pollfd end = {.fd = connected(it), .events = POLLRDHUP};
 
     CHECK(close(CHECK(accept(it->fd, NULL, NULL))));
+    CHECK(poll(&end, 1, -1));    // until it knows that the peer sends no more
     say("send() = %s", FAILS(send(end.fd, "x", 1, MSG_NOSIGNAL), EPIPE));
-    CHECK(poll(&end, 1, -1));    // for POLLHUP: TCP has to be told
+    end.events = 0;
+    CHECK(poll(&end, 1, -1));    // POLLHUP: that it receives no more, either
     say("send() = %s", FAILS(send(end.fd, "x", 1, MSG_NOSIGNAL), EPIPE));
     CHECK(close(end.fd));
 }
@@ -194,12 +196,12 @@ static void full(const struct server *it)
     int waiting[] = {connected(it), connected(it)};
     int s = CHECK(socket(it->family, SOCK_STREAM | SOCK_NONBLOCK, 0));
     struct pollfd third = {.fd = s, .events = POLLOUT};
-
     say("connect() = %s",
         it->family == AF_UNIX
             ? FAILS(connect(s, &it->any, it->len), EAGAIN)
             : FAILS(connect(s, &it->any, it->len), EINPROGRESS));
-    say("poll(POLLOUT) = %d", CHECK(poll(&third, 1, 0)));
+    int n = CHECK(poll(&third, 1, 0));
+    say("poll() = %d%s", n, third.revents & POLLOUT ? " POLLOUT" : "");
     CHECK(close(s));
     CHECK(close(waiting[0]));
     CHECK(close(waiting[1]));
@@ -209,13 +211,12 @@ static void nobody_reads(const struct server *it)
 {
     struct mmsghdr empty[1000] = {0};    // each a datagram of no bytes
     int sender = connected(it), tiny = 1;
-
     CHECK(setsockopt(sender, SOL_SOCKET, SO_SNDBUF, &tiny, sizeof(tiny)));
     CHECK(setsockopt(it->fd, SOL_SOCKET, SO_RCVBUF, &tiny, sizeof(tiny)));
     int flags = it->family == AF_UNIX ? MSG_DONTWAIT : 0;    // or it waits
     int sent = CHECK(sendmmsg(sender, empty, 1000, flags));
     int got = CHECK(recvmmsg(it->fd, empty, 1000, MSG_DONTWAIT, NULL));
-    say("1000 sent, all accepted: %s", sent == 1000 ? "yes" : "no");
+    say("1000 offered, all accepted: %s", sent == 1000 ? "yes" : "no");
     say("all that were accepted arrived: %s", got == sent ? "yes" : "no");
     CHECK(close(sender));
 }
@@ -226,7 +227,6 @@ static void both(const char *question, int type,
     step(question);
     for (int i = 0; i < 2; i++) {
         struct server it = opened(i == 0 ? AF_UNIX : AF_INET, type);
-
         role(i == 0 ? "AF_UNIX" : "AF_INET");
         show(&it);
         CHECK(close(it.fd));
