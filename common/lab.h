@@ -128,7 +128,7 @@ static inline void step(const char *question)
         setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
     CHECK(printf("%s%d. %s\n", number > 1 ? "\n" : "", number, question));
     if (pause && strcmp(pause, "1") == 0 && isatty(STDIN_FILENO))
-        while (getchar() != '\n' && !feof(stdin))
+        for (int c = 0; c != '\n' && c != EOF; c = getchar())
             continue;
     alarm(10);
 }

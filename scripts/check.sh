@@ -26,10 +26,11 @@ run() {
 
 # Why a run with status $1 is not as expected, or nothing if it is.
 complaint() {
+    local signal
     if (($1 == 124)); then
         echo 'the time was up'
-    elif (($1 > 128)); then
-        echo "ended by SIG$(kill -l "$1")"
+    elif (($1 > 128)) && signal=$(kill -l "$1" 2>/dev/null); then
+        echo "ended by SIG$signal"
     elif (($1 != 0)); then
         echo "exit status $1"
     elif [[ -s $work/err ]]; then
@@ -41,16 +42,21 @@ complaint() {
     fi
 }
 
-# What the reader needs to see of lab number $1, and to try next.
+# What the reader needs to see of lab number $1 with status $2, and to try next.
+# If the lab ended early, what it did not come to would only hide the reason.
 explain() {
     local colour=auto
     [[ -z ${NO_COLOR-} && ${TERM-} != dumb ]] || colour=never
     [[ -n $live ]] || sed 's/^/# /' "$work/err"
+    if (($2 != 0)); then
+        [[ -n $live ]] || echo "# next: 'make lab-$1' shows how far it came"
+        return
+    fi
     if [[ -e $expected ]]; then
         diff -u --color="$colour" --label "${expected#"$scripts/../"}" \
             --label yours "$expected" "$work/out" || true
     fi
-    echo "# next: 'make lab-$1' shows it live; 'make accept-$1' if it is right"
+    echo "# next: undo the change; or, if this output is right: make accept-$1"
 }
 
 main() {
@@ -70,6 +76,8 @@ main() {
     [[ $variant == build ]] || title+=" ($variant)"
     if [[ ! -x $1 ]]; then
         echo "not ok $title: it does not compile, there is no $1"
+        command -v cc >/dev/null ||
+            echo "# next: 'scripts/setup.sh' installs a C compiler"
         exit 1
     fi
 
@@ -91,7 +99,7 @@ main() {
         exit 0
     fi
     echo "not ok $title: $why"
-    explain "$number"
+    explain "$number" "$status"
     exit $((status == 124 ? 124 : 1))
 }
 

@@ -3,10 +3,11 @@
 #
 # usage: scripts/run.sh [--live] PROGRAM
 #
-# The program gets an empty directory, LC_ALL=C, umask 022, no core file,
-# /dev/null as standard input (with --live: yours), and TIMEOUT seconds (10;
-# 0 is for ever, and so is --live with LAB_PAUSE=1, where a class is thinking).
-# A process or a file that it leaves is removed, named, and a failure.
+# The program gets an empty directory, LC_ALL=C, umask 022, no core file, room
+# for 1 MiB in any file, /dev/null as standard input (with --live: the terminal)
+# and TIMEOUT seconds (10; 0 is for ever, as is a live class with LAB_PAUSE=1).
+# A process that it leaves is ended, named, and a failure; so is a file that it
+# leaves although it ended well.
 #
 # Exit status: the program's own, 128+N if signal N ended it; 1 if it left
 # something; 2 for wrong usage; 124 if the time was up.
@@ -17,10 +18,14 @@ die() {
     exit 2
 }
 
-# Every process that the program started carries LAB_RUN in its environment,
-# whatever session it is in and whoever its parent is now.
+# A process that the program started has LAB_RUN in its environment, or at
+# least the directory that it was started in, whatever its session and whoever
+# its parent is now. One that gave up both, or hides from /proc, escapes.
 pids_left() {
-    grep -lzxsF "LAB_RUN=$directory" /proc/[0-9]*/environ | grep -oE '[0-9]+' || true
+    {
+        grep -lzxsF "LAB_RUN=$directory" /proc/[0-9]*/environ
+        find /proc/[0-9]*/cwd -lname "$directory*" 2>/dev/null
+    } | grep -oE '[0-9]+' || true
 }
 
 # Prints the name of each process that it ended. One that was just killed may
@@ -42,13 +47,13 @@ clean_up() {
     rm -rf "$directory"
 }
 
-# Prints what the program left, a line each.
+# Prints what the program left that it should not have; its status is $1.
 leftovers() {
-    local name
+    local path
     end_processes | sed 's/^/process /'
     shopt -s nullglob dotglob
-    for name in *; do
-        printf 'file %s\n' "$name"
+    for path in "$directory"/*; do
+        (($1 != 0)) || printf 'file %s\n' "${path##*/}"
     done
 }
 
@@ -56,36 +61,43 @@ main() {
     local limit=${TIMEOUT:-10} name program status=0 left
     exec 3</dev/null
     if [[ ${1-} == --live ]]; then
-        exec 3<&0
-        [[ ${LAB_PAUSE-} != 1 ]] || limit=0
+        if [[ -t 0 ]]; then
+            exec 3<&0
+            [[ ${LAB_PAUSE-} != 1 ]] || limit=0
+        fi
         shift
     fi
     (($# == 1)) || die 'usage: scripts/run.sh [--live] PROGRAM'
-    [[ $limit =~ ^[0-9]+(\.[0-9]+)?$ ]] || die "TIMEOUT=$limit: want a number of seconds"
+    [[ $limit =~ ^[0-9]+(\.[0-9]+)?$ ]] ||
+        die "TIMEOUT=$limit: want a number of seconds"
     [[ -f $1 && -x $1 ]] || die "$1: no such program; 'make' lists the labs"
     program=$(realpath -- "$1")
     name=${program##*/}
 
     directory=$(mktemp -d 2>/dev/null) ||
-        die "cannot make a directory in ${TMPDIR:-/tmp}: set TMPDIR to one where you can"
+        die "cannot make a directory in ${TMPDIR:-/tmp}: set TMPDIR to another"
     trap clean_up EXIT
-    cd "$directory"
-    umask 022
-    ulimit -c 0
 
     # timeout(1) stays in the foreground, so that Ctrl-C and the terminal reach
-    # the program. bash's own remark on a signal is left out: ours is below.
-    { LAB_RUN=$directory LC_ALL=C timeout --foreground -k 1 "$limit" "$program" \
-        <&3 2>&4 || status=$?; } 4>&2 2>/dev/null
+    # the program. bash's own remark on a signal is left out.
+    (
+        cd "$directory"
+        umask 022
+        ulimit -c 0 -f 1024
+        LAB_RUN=$directory LC_ALL=C exec timeout --foreground -k 1 "$limit" \
+            "$program" <&3 2>&4
+    ) 4>&2 2>/dev/null || status=$?
 
-    if ((status == 124)); then
+    # timeout(1) says 137 if it took SIGKILL; the program may say either, too.
+    if ((status == 124 || status == 137)) && [[ ! $limit =~ ^0*$ ]] &&
+        ((SECONDS >= ${limit%.*})); then
         printf 'run.sh: %s: not done after %s s, ended\n' "$name" "$limit" >&2
-    elif ((status > 128)); then
-        printf 'run.sh: %s: ended by SIG%s\n' "$name" "$(kill -l "$status")" >&2
+        status=124
     fi
-    left=$(leftovers)
+    left=$(leftovers "$status")
     if [[ -n $left ]]; then
-        printf 'run.sh: %s left behind, now removed: %s\n' "$name" "${left//$'\n'/, }" >&2
+        printf 'run.sh: %s left behind, now removed: %s\n' "$name" \
+            "${left//$'\n'/, }" >&2
         ((status != 0)) || status=1
     fi
     return "$status"

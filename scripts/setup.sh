@@ -13,27 +13,27 @@ set -eu
 
 # What is needed and which package has it; "+" joins two, "-" is for none.
 tools() {
-    #     command      apt-get      dnf         pacman      zypper      apk
+    # command      apt-get      dnf         pacman      zypper      apk
     cat <<'END'
-          bash         bash         bash        bash        bash        bash
-          make         make         make        make        make        make
-          cc           gcc          gcc         gcc         gcc         gcc
-          libc-headers libc6-dev    glibc-devel glibc       glibc-devel musl-dev+linux-headers
-          timeout      coreutils    coreutils   coreutils   coreutils   coreutils
-          diff         diffutils    diffutils   diffutils   diffutils   diffutils
-          shellcheck   shellcheck   ShellCheck  shellcheck  ShellCheck  shellcheck
-          bats         bats         bats        bats        bats        bats
-          script       bsdutils     util-linux-script util-linux util-linux util-linux-misc
-          setpriv      util-linux   util-linux  util-linux  util-linux  setpriv
+bash         bash         bash        bash        bash        bash
+make         make         make        make        make        make
+cc           gcc          gcc         gcc         gcc         gcc
+libc-headers libc6-dev    glibc-devel glibc       glibc-devel musl-dev
+timeout      coreutils    coreutils   coreutils   coreutils   coreutils
+diff         diffutils    diffutils   diffutils   diffutils   diffutils
+shellcheck   shellcheck   ShellCheck  shellcheck  ShellCheck  shellcheck
+bats         bats         bats        bats        bats        bats
+script       bsdutils     util-linux-script util-linux  util-linux util-linux-misc
+setpriv      util-linux   util-linux  util-linux  util-linux  setpriv
 END
     [ -z "$dev" ] || cat <<'END'
-          gcc          gcc          gcc         gcc         gcc         gcc
-          clang        clang        clang       clang       clang       clang
-          clang-format clang-format clang-tools-extra clang clang-tools clang-extra-tools
-          clang-tidy   clang-tidy   clang-tools-extra clang clang-tools clang-extra-tools
-          libasan      gcc          libasan+libubsan gcc-libs gcc       -
-          musl-gcc     musl-tools   musl-gcc    musl        musl-devel  -
-          shfmt        shfmt        shfmt       shfmt       shfmt       shfmt
+gcc          gcc          gcc         gcc         gcc         gcc
+clang        clang        clang       clang       clang       clang
+clang-format clang-format clang-tools-extra clang clang-tools clang-extra-tools
+clang-tidy   clang-tidy   clang-tools-extra clang clang-tools clang-extra-tools
+libasan      gcc          libasan+libubsan gcc-libs gcc       -
+musl-gcc     musl-tools   musl-gcc    musl        musl-devel  -
+shfmt        shfmt        shfmt       shfmt       shfmt       shfmt
 END
 }
 
@@ -41,7 +41,7 @@ is_there() {
     case $1 in
         libc-headers) echo '#include <stdio.h>' | cc -E - >/dev/null 2>&1 ;;
         # busybox has these two, without the options that are used here
-        timeout) timeout --foreground 1 true 2>/dev/null ;;
+        timeout) timeout --foreground 1 sh -c : 2>/dev/null ;;
         diff) diff --color=never /dev/null /dev/null 2>/dev/null ;;
         libasan) [ -e "$(cc -print-file-name=libasan.so 2>/dev/null)" ] ;;
         *) command -v "$1" >/dev/null ;;
@@ -88,7 +88,8 @@ for argument in "$@"; do
         --dev) dev=--dev ;;
         --check) check=yes ;;
         *)
-            echo "setup.sh: $argument: unknown; usage: scripts/setup.sh [--dev] [--check]" >&2
+            echo "setup.sh: $argument: unknown;" \
+                'usage: scripts/setup.sh [--dev] [--check]' >&2
             exit 2
             ;;
     esac
@@ -102,27 +103,34 @@ done
 wanted=$(missing)
 [ -n "$wanted" ] || exit 0
 names=$(echo "$wanted" | sed 's/ .*//' | on_one_line)
-packages=$(echo "$wanted" | sed 's/.* //; /^-$/d' | tr '+' '\n' | sort -u | on_one_line)
+packages=$(echo "$wanted" | sed 's/.* //; /^-$/d' | tr '+' '\n' | sort -u |
+    on_one_line)
 
 if [ -n "$check" ]; then
-    echo "missing: $names (packages: $packages); 'scripts/setup.sh${dev:+ $dev}' installs them" >&2
+    echo "missing: $names; 'scripts/setup.sh${dev:+ $dev}' installs them" \
+        "(packages: $packages)" >&2
     exit 1
 fi
 if [ -z "$manager" ]; then
-    echo "setup.sh: no package manager that it knows; install by hand: $names" >&2
+    echo "setup.sh: no package manager that it knows;" \
+        "install by hand: $names" >&2
     exit 1
 fi
 if [ "$(id -u)" != 0 ]; then
     if ! command -v sudo >/dev/null; then
-        echo "setup.sh: neither root nor sudo; have root run: $manager install $packages" >&2
+        echo "setup.sh: neither root nor sudo; have root run this, or" \
+            "'$manager install $packages'" >&2
         exit 1
     fi
     sudo=sudo
 fi
+echo "setup.sh: installing $packages"
 # shellcheck disable=SC2086 # each package is a word of its own
 install $packages || true
 wanted=$(missing)
 if [ -n "$wanted" ]; then
-    echo "setup.sh: still missing: $(echo "$wanted" | sed 's/ .*//' | on_one_line): see what $manager said" >&2
+    names=$(echo "$wanted" | sed 's/ .*//' | on_one_line)
+    echo "setup.sh: still missing: $names (packages: $packages);" \
+        "see what $manager said" >&2
     exit 1
 fi

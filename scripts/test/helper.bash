@@ -29,12 +29,13 @@ teardown() {
     }
 }
 
-# Makes lab 90, whose main() is $1, and which is expected to print $2.
+# Makes lab 90 (or $3), whose main() is $1, and which is expected to print $2.
 plant() {
-    mkdir -p labs/90-planted
-    cat >labs/90-planted/planted.c <<END
+    local name=${3:-90-planted}
+    mkdir -p "labs/$name"
+    cat >"labs/$name/${name#*-}.c" <<END
 /*
- * 90-planted -- is the fault that was planted here found?
+ * $name -- is the fault that was planted here found?
  */
 #include <fcntl.h>
 #include "../../common/lab.h"
@@ -44,16 +45,29 @@ int main(void)
     $1
 }
 END
-    printf '%s\n' "$2" >expected/90-planted.txt
+    printf '%s\n' "$2" >"expected/$name.txt"
 }
 
-# The command succeeds; its output is kept for said.
-passes() {
-    run "$@"
-    ((status == 0)) || {
-        printf 'status %d:\n%s\n' "$status" "$output"
+# Makes the program of lab 90 without a compiler: a shell script, $1, which is
+# expected to print hello.
+sketch() {
+    mkdir -p build
+    printf '#!/bin/sh\n%s\n' "$1" >build/90-planted
+    chmod +x build/90-planted
+    echo hello >expected/90-planted.txt
+}
+
+# The command ends with status $1; its output is kept for said.
+yields() {
+    run "${@:2}"
+    ((status == $1)) || {
+        printf 'status %d, not %d:\n%s\n' "$status" "$1" "$output"
         return 1
     }
+}
+
+passes() {
+    yields 0 "$@"
 }
 
 # The command fails; its output is kept for said.

@@ -23,8 +23,13 @@ same() {
     for lab in labs/*/; do
         name=$(basename "$lab")
         same "$lab${name#*-}.c" "$(echo "$lab"*.c)" "$name, its program"
-        same "../../expected/$name.txt" "$(readlink "$lab/expected.txt")" "$name, expected.txt"
-        [[ -s $lab/README.md && -s expected/$name.txt ]] || same both one "$name, its files"
+        same "../../expected/$name.txt" "$(readlink "$lab/expected.txt")" \
+            "${lab}expected.txt"
+        for file in "${lab}README.md" "expected/$name.txt"; do
+            [[ -s $file ]] || same "$file" 'no such file' "$name"
+        done
+        sed -n 2p "$lab"*.c | grep -qE "^ \* $name -- .*\?\$" ||
+            same " * $name -- question?" "$(sed -n 2p "$lab"*.c)" "line 2"
     done
 }
 
@@ -44,12 +49,32 @@ same() {
     done
 }
 
+@test "each README has the same sections, and none is empty" {
+    for readme in labs/*/README.md; do
+        same '## Predict ## Run ## Look ## Often said ## Break it ## See also' \
+            "$(grep '^## ' "$readme" | tr '\n' ' ' | sed 's/ $//')" "$readme"
+        empty=$(awk '/^## / { if (n == 1) print last; last = $0; n = 0 }
+            NF { n++ } END { if (n == 1) print last }' "$readme")
+        same '' "$empty" "$readme, empty sections"
+    done
+}
+
+@test "each link in a README leads somewhere" {
+    for readme in README.md labs/*/README.md; do
+        for link in $(grep -oE '\]\([^)]*\)' "$readme" | tr -d '])('); do
+            [[ -e $(dirname "$readme")/$link ]] ||
+                same "$link" 'no such file' "$readme"
+        done
+    done
+}
+
 @test "the table of labs in the README has each lab, with its question" {
     for source in labs/*/*.c; do
         name=$(basename "$(dirname "$source")")
         question=$(sed -n '2s/.* -- //p' "$source")
-        row="| [${name%%-*}](labs/$name/README.md) | ${name#*-} | ${question^} |"
-        grep -qF "$row" README.md || same "$row" 'no such row' README.md
+        row="| [${name%%-*}](labs/$name/README.md) | ${name#*-} |"
+        grep -qF "$row ${question^} |" README.md ||
+            same "$row ${question^} |" 'no such row' README.md
     done
 }
 

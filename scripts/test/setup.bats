@@ -9,17 +9,14 @@ load helper
 pretend() {
     local tool
     mkdir "$TMPDIR/bin"
-    for tool in sh bash sed tr sort cat env make gcc timeout diff script setpriv; do
+    for tool in sh bash sed tr sort cat env chmod make gcc cc timeout diff \
+        script setpriv; do
         ln -s "$(command -v "$tool")" "$TMPDIR/bin/$tool"
     done
-    for tool in cc chmod; do
-        printf '#!/bin/sh\nexec %s "$@"\n' "$(command -v "$tool")" >"$TMPDIR/bin/$tool"
-    done
     # shellcheck disable=SC2016 # it is the pretended id that expands it
-    printf '#!/bin/sh\necho "${PRETEND_UID-0}"\n' >"$TMPDIR/bin/id"
+    pretend_tool id <<<'echo "${PRETEND_UID-0}"'
     for tool in "$@"; do
-        cat >"$TMPDIR/bin/$tool" <<'END'
-#!/bin/sh
+        pretend_tool "$tool" <<'END'
 echo "called: ${0##*/} $*"
 case $*" " in
     *" shellcheck "* | *" ShellCheck "*)
@@ -31,9 +28,15 @@ case $*" " in
 esac
 END
     done
-    printf '#!/bin/sh\necho "called: sudo $*"\n"$@"\n' >"$TMPDIR/bin/sudo"
-    chmod +x "$TMPDIR"/bin/*
-    [[ " $* " == *' sudo '* ]] || rm "$TMPDIR/bin/sudo"
+}
+
+# A command of that name, which does what standard input says.
+pretend_tool() {
+    {
+        echo '#!/bin/sh'
+        cat
+    } >"$TMPDIR/bin/$1"
+    chmod +x "$TMPDIR/bin/$1"
 }
 
 # Runs setup.sh with that PATH alone.
@@ -46,7 +49,8 @@ forget() {
 }
 
 @test "what is missing is installed, and only that, by whoever does it here" {
-    for expected in 'apt-get install -q -y --no-install-recommends bats shellcheck' \
+    for expected in \
+        'apt-get install -q -y --no-install-recommends bats shellcheck' \
         'dnf install -y ShellCheck bats' \
         'pacman -S --needed --noconfirm bats shellcheck' \
         'zypper --non-interactive install ShellCheck bats' \
@@ -68,7 +72,9 @@ forget() {
 }
 
 @test "an ordinary user installs through sudo" {
-    pretend dnf sudo
+    pretend dnf
+    # shellcheck disable=SC2016 # it is the pretended sudo that expands it
+    pretend_tool sudo <<<'echo "called: sudo $*"; "$@"'
     PRETEND_UID=1000 LC_ALL=C passes setup_sh
     said 'called: sudo dnf install -y ShellCheck bats'
     forget
@@ -77,7 +83,7 @@ forget() {
 @test "an ordinary user without sudo is told what root has to install" {
     pretend apt-get
     PRETEND_UID=1000 fails setup_sh
-    said 'have root run: apt-get install bats shellcheck'
+    said "have root run this, or 'apt-get install bats shellcheck'"
     [[ $output != *called* ]]
     forget
 }
@@ -102,9 +108,9 @@ forget() {
 
 @test "an installation that did not work is said" {
     pretend apt-get
-    printf '#!/bin/sh\nexit 100\n' >"$TMPDIR/bin/apt-get"
+    pretend_tool apt-get <<<'exit 100'
     fails setup_sh
-    said 'still missing: shellcheck bats'
+    said 'still missing: shellcheck bats (packages: bats shellcheck)'
     forget
 }
 
