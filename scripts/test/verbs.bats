@@ -211,5 +211,5 @@ load helper
     chmod -R u+w "$box"
     said 'cannot write below'
     said 'copy the suite'
-    [[ $output != *'Permission denied'* && $output != *'No such file'* ]]
+    (($(grep -vc '^make: ' <<<"$output") == 1))
 }
