@@ -213,8 +213,8 @@ static void nobody_reads(const struct server *it)
     int sender = connected(it), tiny = 1;
     CHECK(setsockopt(sender, SOL_SOCKET, SO_SNDBUF, &tiny, sizeof(tiny)));
     CHECK(setsockopt(it->fd, SOL_SOCKET, SO_RCVBUF, &tiny, sizeof(tiny)));
-    int flags = it->family == AF_UNIX ? MSG_DONTWAIT : 0;    // or it waits
-    int sent = CHECK(sendmmsg(sender, empty, 1000, flags));
+    int sent = CHECK(sendmmsg(sender, empty, 1000,    // AF_UNIX would wait
+                              it->family == AF_UNIX ? MSG_DONTWAIT : 0));
     int got = CHECK(recvmmsg(it->fd, empty, 1000, MSG_DONTWAIT, NULL));
     say("1000 offered, all accepted: %s", sent == 1000 ? "yes" : "no");
     say("all that were accepted arrived: %s", got == sent ? "yes" : "no");
