@@ -19,7 +19,7 @@ number    = $(patsubst 0%,%,$(firstword $(subst -, ,$1)))
 numbers  := $(foreach name,$(names),$(call number,$(name)))
 named     = $(filter 0$1-% $1-%,$(names))
 variants := gcc clang musl asan alone
-tests    := $(patsubst scripts/test/%.bats,%,$(wildcard scripts/test/*.bats))
+tests    := $(wildcard scripts/test/*.bats)
 linters  := shellcheck shfmt clang-format clang-tidy
 scripts  := $(wildcard scripts/*.sh scripts/test/* .ci/run)
 sources  := $(wildcard labs/*/*.c)
@@ -28,7 +28,7 @@ varied   := $(foreach variant,$(variants),$(names:%=build/$(variant)/%))
 
 # What make check counts, and what make check-all adds: files of TAP.
 tap       = $(patsubst %,build/results/%.tap,$1)
-results  := $(call tap,$(names) $(tests) shellcheck)
+results  := $(call tap,$(names) tests shellcheck)
 more     := $(call tap,$(varied:build/%=%) $(filter-out shellcheck,$(linters)) \
                        user load)
 
@@ -102,8 +102,10 @@ build/flags: FORCE | writable
 $(call tap,$(names) $(varied:build/%=%)): build/results/%.tap: build/% FORCE
 	@scripts/check.sh $< | tee $@
 
-$(call tap,$(tests)): build/results/%.tap: scripts/test/%.bats FORCE
-	@{ echo "# $<"; bats --tap $<; } | tee $@
+# The tests of the scripts mostly wait, so their files run beside each other.
+build/results/tests.tap: $(tests) FORCE
+	@rm -f $@.*; for test in $(tests); do { echo "# $$test"; bats --tap $$test; \
+	    } >$@.$${test##*/} 2>&1 & done; wait; cat $@.* | tee $@
 
 build/results/shellcheck.tap: lint = shellcheck $(scripts)
 build/results/shfmt.tap: lint = shfmt -i 4 -ci -d $(scripts)
@@ -122,7 +124,7 @@ build/results/load.tap: $(programs) FORCE
 # A tool that is missing, or a place where one may not write, is said first.
 
 $(results) $(more): | writable
-$(call tap,$(tests) shellcheck): | tools
+$(call tap,tests shellcheck): | tools
 $(more): | dev-tools
 
 tools:

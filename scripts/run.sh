@@ -34,12 +34,12 @@ end_processes() {
     local pid pids
     for _ in {1..100}; do
         pids=$(pids_left)
-        [[ -n $pids ]] || break
+        [[ -n $pids ]] || return 0
         for pid in $pids; do
             cat "/proc/$pid/comm" 2>/dev/null || true
             kill -KILL "$pid" 2>/dev/null || true
         done
-    done | sort -u
+    done
 }
 
 clean_up() {
@@ -50,7 +50,7 @@ clean_up() {
 # Prints what the program left that it should not have; its status is $1.
 leftovers() {
     local path
-    end_processes | sed 's/^/process /'
+    end_processes | sort -u | sed 's/^/process /'
     shopt -s nullglob dotglob
     for path in "$directory"/*; do
         (($1 != 0)) || printf 'file %s\n' "${path##*/}"
@@ -84,7 +84,7 @@ main() {
         cd "$directory"
         umask 022
         ulimit -c 0 -f 1024
-        LAB_RUN=$directory LC_ALL=C exec timeout --foreground -k 1 "$limit" \
+        LAB_RUN=$directory LC_ALL=C exec timeout --foreground -k 0.2 "$limit" \
             "$program" <&3 2>&4
     ) 4>&2 2>/dev/null || status=$?
 
@@ -95,6 +95,7 @@ main() {
         status=124
     fi
     left=$(leftovers "$status")
+    trap 'rm -rf "$directory"' EXIT
     if [[ -n $left ]]; then
         printf 'run.sh: %s left behind, now removed: %s\n' "$name" \
             "${left//$'\n'/, }" >&2

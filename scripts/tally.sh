@@ -4,7 +4,7 @@
 # usage: scripts/tally.sh FILE...                 (TAP, one file for each check)
 #
 # A file without a single result is a check that never ran: a failure. So are
-# the results that its plan ("1..12") announces and that never came.
+# the results that its plans ("1..12") announce and that never came.
 #
 # Exit status: 0 if nothing failed and something was counted; 1; 2 for usage.
 set -euo pipefail
@@ -15,16 +15,17 @@ if (($# == 0)); then
 fi
 passed=0 failed=0 skipped=0
 for file in "$@"; do
-    results=0 plan=1
+    results=0 plan=0
     while IFS= read -r line; do
         case $line in
             'not ok '*) ((++failed, ++results)) ;;
             'ok '*'# SKIP'* | 'ok '*'# skip'*) ((++skipped, ++results)) ;;
             'ok '*) ((++passed, ++results)) ;;
-            1..[0-9]*) plan=${line#1..} ;;
+            1..[0-9]*) ((plan += ${line#1..})) ;;
             *) ;;
         esac
     done <"$file"
+    ((plan > 0)) || plan=1
     if ((results < plan)); then
         echo "tally.sh: ${file##*/}: $results results of $plan" >&2
         ((failed += plan - results))

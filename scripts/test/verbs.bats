@@ -87,8 +87,9 @@ load helper
 @test "a lab that does not compile fails, and the others are still judged" {
     plant 'no such thing' hello
     plant 'puts("hi");' hi 91-other
-    rm scripts/test/*.bats
-    fails make -s check
+    printf '#!/bin/sh\necho ok 1 - pretended\n' >"$box/bats"
+    chmod +x "$box/bats"
+    PATH=$box:$PATH fails make -s check
     said 'not ok 90 - planted: it does not compile'
     said 'ok 91 - other'
     said 'passed, 1 failed, 0 skipped'
