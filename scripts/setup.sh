@@ -23,7 +23,7 @@ timeout      coreutils    coreutils   coreutils   coreutils   coreutils
 diff         diffutils    diffutils   diffutils   diffutils   diffutils
 shellcheck   shellcheck   ShellCheck  shellcheck  ShellCheck  shellcheck
 bats         bats         bats        bats        bats        bats
-script       bsdutils     util-linux-script util-linux  util-linux util-linux-misc
+script       bsdutils util-linux-script util-linux util-linux util-linux-misc
 setpriv      util-linux   util-linux  util-linux  util-linux  setpriv
 END
     [ -z "$dev" ] || cat <<'END'
