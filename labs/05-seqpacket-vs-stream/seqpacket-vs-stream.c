@@ -29,7 +29,11 @@ static void client(int type, void (*sender)(int fd))
     int server = CHECK(socket(AF_UNIX, type, 0));
     CHECK(connect(server, (const struct sockaddr *)&address, sizeof(address)));
     sender(server);
-    _exit(EXIT_SUCCESS);    // and the kernel closes the connection
+    CHECK(shutdown(server, SHUT_WR));
+    /* It stays until the server has closed: its exit is a signal (SIGCHLD),
+     * and in a server under strace that would cut MSG_WAITALL short. */
+    CHECK(poll(&(struct pollfd){.fd = server}, 1, -1));
+    _exit(EXIT_SUCCESS);
 }
 
 static void server(int type, void (*sender)(int fd), void (*receiver)(int fd))
@@ -46,10 +50,9 @@ static void server(int type, void (*sender)(int fd), void (*receiver)(int fd))
     int peer = CHECK(accept(listener, NULL, NULL));
     CHECK(close(listener));
     CHECK(unlink(address.sun_path));
-
     receiver(peer);
-    reap(child);
     CHECK(close(peer));
+    reap(child);
 }
 
 /* All is said before anything is sent: from then on the peer may speak. */
@@ -63,7 +66,6 @@ static void three_sends(int fd)
 
 /* The flags are printed as they are written. */
 #define RECEIVE(fd, room, flags) receive(fd, room, flags, #flags)
-
 static ssize_t receive(int fd, size_t room, int flags, const char *names)
 {
     char buf[64];    // none of the rooms is larger
@@ -74,13 +76,13 @@ static ssize_t receive(int fd, size_t room, int flags, const char *names)
     return n;
 }
 
-/* It looks when the client has closed, without reading to find that out. So
+/* It looks when the client has finished, without reading to find that out. So
  * all messages are there to stick together, every time and not just often. */
 static void look_late(int peer)
 {
-    struct pollfd closed = {.fd = peer, .events = POLLRDHUP};
+    struct pollfd finished = {.fd = peer, .events = POLLRDHUP};
 
-    CHECK(poll(&closed, 1, -1));
+    CHECK(poll(&finished, 1, -1));
     while (RECEIVE(peer, 64, 0) > 0)
         continue;
 }
@@ -91,8 +93,7 @@ static void fill_buffer(int peer)
         continue;
 }
 
-/* For a look at single calls: one process holds both ends, and it speaks as
- * the type of the pair. sv[0] sends, sv[1] receives. */
+/* One process holds both ends and speaks as their type: sv[0] sends. */
 static void open_pair(int type, int sv[2])
 {
     role(type == SOCK_STREAM ? "stream" : "seqpacket");
@@ -159,7 +160,6 @@ static void empty_message(int type)
 }
 
 #define DRIBBLE(fd, bytes) dribble(fd, bytes, sizeof(bytes) - 1, #bytes)
-
 /* Unkind, but legal: on a stream the pieces mean nothing. */
 static void dribble(int fd, const char *bytes, size_t n, const char *written)
 {
