@@ -47,14 +47,15 @@ static const char *listed(const char *ending)
     char line[256], wanted[32];    // no line is longer than 200
     const char *answer = "no";
     FILE *table = fopen("/proc/net/unix", "r");
-
     if (!table)
         fail("fopen(\"/proc/net/unix\")", __FILE__, __LINE__);
     snprintf(wanted, sizeof(wanted), " @lab-%d%s\n", lab_process, ending);
     while (fgets(line, sizeof(line), table))
         if (strstr(line, wanted))
             answer = "yes";
-    CHECK(feof(table) ? fclose(table) : -1);
+    if (ferror(table))
+        fail("fgets()", __FILE__, __LINE__);
+    CHECK(fclose(table));
     return answer;
 }
 
@@ -188,7 +189,6 @@ static void unprivileged(const void *addr, socklen_t len)
 {
     unsigned version_3[2] = {0x20080522}, none[6] = {0};
     int server = CHECK(socket(AF_UNIX, SOCK_STREAM, 0));
-
     role("client");
     CHECK(syscall(SYS_capset, version_3, none));
     say("connect(\"server.sock\") = %s",
