@@ -42,9 +42,15 @@ end_processes() {
     done
 }
 
+# A lab may have locked a directory, and then failed.
+remove() {
+    chmod -R u+rwX "$directory"
+    rm -rf "$directory"
+}
+
 clean_up() {
     end_processes >/dev/null
-    rm -rf "$directory"
+    remove
 }
 
 # Prints what the program left that it should not have; its status is $1.
@@ -77,6 +83,11 @@ main() {
     directory=$(mktemp -d 2>/dev/null) ||
         die "cannot make a directory in ${TMPDIR:-/tmp}: set TMPDIR to another"
     trap clean_up EXIT
+    # Who still holds the other end of this pipe has not ended yet.
+    mkfifo "$directory/alive"
+    # shellcheck disable=SC2094 # both ends are wanted
+    exec 5<>"$directory/alive" 6<"$directory/alive"
+    rm "$directory/alive"
 
     # timeout(1) stays in the foreground, so that Ctrl-C and the terminal reach
     # the program. bash's own remark on a signal is left out.
@@ -85,8 +96,9 @@ main() {
         umask 022
         ulimit -c 0 -f 1024
         LAB_RUN=$directory LC_ALL=C exec timeout --foreground -k 0.2 "$limit" \
-            "$program" <&3 2>&4
-    ) 4>&2 2>/dev/null || status=$?
+            "$program" <&3 2>&4 3<&- 4>&-
+    ) 4>&2 2>/dev/null 6<&- || status=$?
+    exec 5>&-
 
     # timeout(1) says 137 if it took SIGKILL; the program may say either, too.
     if ((status == 124 || status == 137)) && [[ ! $limit =~ ^0*$ ]] &&
@@ -94,8 +106,10 @@ main() {
         printf 'run.sh: %s: not done after %s s, ended\n' "$name" "$limit" >&2
         status=124
     fi
+    # A child may need a moment to hear that its parent is gone.
+    read -r -t 0.5 -u 6 || true
     left=$(leftovers "$status")
-    trap 'rm -rf "$directory"' EXIT
+    trap remove EXIT
     if [[ -n $left ]]; then
         printf 'run.sh: %s left behind, now removed: %s\n' "$name" \
             "${left//$'\n'/, }" >&2

@@ -91,6 +91,15 @@ load helper
     said 'left behind, now removed: file server.sock'
 }
 
+@test "a directory that is left locked is removed" {
+    sketch 'mkdir door; : >door/knob; chmod 0 door; exit 1'
+    user=()
+    ((EUID != 0)) || user=(setpriv --reuid=65534 --regid=65534 --clear-groups)
+    chmod -R go+rwX "$box"
+    yields 1 "${user[@]}" scripts/check.sh build/90-planted
+    [[ $output != *'Permission denied'* ]] # and teardown looks into TMPDIR
+}
+
 @test "a program that was not built: 1" {
     yields 1 scripts/check.sh build/90-planted
     said 'not ok 90 - planted: it does not compile'
