@@ -5,9 +5,15 @@
 #   make check-5     judge lab 5
 #   make check       judge every lab, test the scripts, run shellcheck
 #   make accept-5    make what lab 5 prints now its expected output
+#   make shake-5     is its output the same whichever call is delayed?
+#   make fault-5     does it survive the failure of any of its calls?
+#                    CALL=accept ERROR=EMFILE: of just this one, live
+#   make break-5     does each edit of its "Break it" break it?
+#                    EDIT=2: what does this one do?
+#   make shake, make fault, make break: the same, of every lab
 #   make lint        shellcheck, shfmt, clang-format, clang-tidy
 #   make check-all   all of that, and every lab built by other compilers, with
-#                    sanitizers, run as an ordinary user, and run under load
+#                    sanitizers, as an ordinary user, and under load
 #   make clean       remove build/
 #
 # In class, 'LAB_PAUSE=1 make lab-5' waits for Enter before each evidence.
@@ -18,6 +24,7 @@ names    := $(sort $(notdir $(wildcard labs/[0-9][0-9]-*)))
 number    = $(patsubst 0%,%,$(firstword $(subst -, ,$1)))
 numbers  := $(foreach name,$(names),$(call number,$(name)))
 named     = $(filter 0$1-% $1-%,$(names))
+proofs   := shake fault break
 variants := gcc clang musl asan alone
 tests    := $(wildcard scripts/test/*.bats)
 linters  := shellcheck shfmt clang-format clang-tidy
@@ -29,13 +36,15 @@ varied   := $(foreach variant,$(variants),$(names:%=build/$(variant)/%))
 # What make check counts, and what make check-all adds: files of TAP.
 tap       = $(patsubst %,build/results/%.tap,$1)
 results  := $(call tap,$(names) tests shellcheck)
+proved   := $(call tap,$(foreach proof,$(proofs),$(names:%=$(proof)/%)))
 more     := $(call tap,$(varied:build/%=%) $(filter-out shellcheck,$(linters)) \
                        user load)
 
 .DELETE_ON_ERROR:
 .SECONDEXPANSION:
-.PHONY: help labs check lint check-all clean tools dev-tools writable FORCE \
-        $(foreach verb,lab check accept,$(numbers:%=$(verb)-%))
+verbs    := lab check accept $(proofs)
+.PHONY: help labs check lint $(proofs) check-all clean tools dev-tools \
+        writable FORCE $(foreach verb,$(verbs),$(numbers:%=$(verb)-%))
 
 help:
 	@sed -n '/^#  /s/^# //p; /^# In/s/^#/ /p' Makefile; echo
@@ -55,20 +64,36 @@ $(numbers:%=check-%): check-%: build/results/$$(call named,$$*).tap
 $(numbers:%=accept-%): accept-%: build/$$(call named,$$*)
 	@scripts/accept.sh $<
 
+# These run on their own, live; shake, fault and break below keep the results.
+$(numbers:%=shake-%): shake-%: build/$$(call named,$$*) build/spare
+	@scripts/shake.sh $< || [ $$? = 77 ]
+
+$(numbers:%=fault-%): fault-%: build/$$(call named,$$*) build/spare
+	@scripts/fault.sh $< || [ $$? = 77 ]
+
+$(numbers:%=break-%): break-%: labs/$$(call named,$$*)
+	@scripts/break.sh $<
+
 lab-0%: lab-% ;
 check-0%: check-% ;
 accept-0%: accept-% ;
-lab-% check-% accept-%:
+shake-0%: shake-% ;
+fault-0%: fault-% ;
+break-0%: break-% ;
+$(verbs:%=%-%):
 	@echo "there is no lab $*; the labs are: $(numbers)" >&2; exit 2
 
 check: $(results)
 	@scripts/tally.sh $^
 
+$(proofs): $$(call tap,$$(addprefix $$@/,$(names)))
+	@scripts/tally.sh $^
+
 lint: dev-tools $(call tap,$(linters))
 	@scripts/tally.sh $(call tap,$(linters))
 
-check-all: dev-tools $(results) $(more)
-	@scripts/tally.sh $(results) $(more)
+check-all: dev-tools $(results) $(more) $(proved)
+	@scripts/tally.sh $(results) $(more) $(proved)
 
 clean:
 	rm -rf build
@@ -81,7 +106,7 @@ $(programs) $(varied): $$(wildcard labs/$$(@F)/*.c) common/lab.h \
 	@rm -f $@
 	-$(compile)
 
-compile = $(strip $(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ \
+compile = $(strip $(CC) -pthread $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ \
                   $(filter %.c,$^) $(LDLIBS))
 strict  = -g -O2 -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror
 
@@ -92,7 +117,7 @@ build/clang/%: private CFLAGS = $(strict)
 build/musl/%:  private CC = musl-gcc -static
 build/musl/%:  private CFLAGS = $(strict)
 build/asan/%:  private CFLAGS += -fsanitize=address,undefined
-build/alone/%: private compile = cd labs/$(@F) && $(CC) -o ../../$@ *.c
+build/alone/%: private compile = cd labs/$(@F) && $(CC) -pthread -o ../../$@ *.c
 
 # Other flags than last time: build again.
 build/flags: export FLAGS = $(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) $(LDLIBS)
@@ -102,6 +127,17 @@ build/flags: FORCE | writable
 $(call tap,$(names) $(varied:build/%=%)): build/results/%.tap: build/% FORCE
 	@scripts/check.sh $< | tee $@
 
+# What shake and fault start a lab with, where its children alone are meant.
+build/spare: scripts/spare.c build/flags | writable
+	-$(CC) -O2 -static -o $@ $<
+
+build/results/shake/%.tap: build/% build/spare FORCE
+	@scripts/shake.sh $< | tee $@
+build/results/fault/%.tap: build/% build/spare FORCE
+	@CALL= ERROR= scripts/fault.sh $< | tee $@
+build/results/break/%.tap: labs/% FORCE
+	@EDIT= scripts/break.sh $< | tee $@
+
 # The tests of the scripts mostly wait, so their files run beside each other.
 build/results/tests.tap: $(tests) FORCE
 	@rm -f $@.*; for test in $(tests); do { echo "# $$test"; bats --tap $$test; \
@@ -110,8 +146,8 @@ build/results/tests.tap: $(tests) FORCE
 build/results/shellcheck.tap: lint = shellcheck $(scripts)
 build/results/shfmt.tap: lint = shfmt -i 4 -ci -d $(scripts)
 build/results/clang-format.tap: lint = clang-format -n --Werror \
-    $(sources) common/lab.h
-build/results/clang-tidy.tap: lint = clang-tidy --quiet $(sources) -- -Wall
+    $(sources) scripts/spare.c common/lab.h
+build/results/clang-tidy.tap: lint = clang-tidy --quiet $(sources) scripts/spare.c -- -Wall
 $(call tap,$(linters)): build/results/%.tap: FORCE
 	@scripts/tap.sh $* $(lint) | tee $@
 
@@ -123,7 +159,7 @@ build/results/load.tap: $(programs) FORCE
 
 # A tool that is missing, or a place where one may not write, is said first.
 
-$(results) $(more): | writable
+$(results) $(more) $(proved): | writable
 $(call tap,tests shellcheck): | tools
 $(more): | dev-tools
 
@@ -134,7 +170,7 @@ dev-tools:
 	@scripts/setup.sh --dev --check
 
 writable:
-	@mkdir -p $(sort $(dir $(programs) $(varied) $(results) $(more))) \
+	@mkdir -p $(sort $(dir $(programs) $(varied) $(results) $(more) $(proved))) \
 	    2>/dev/null && test -w build || { echo "cannot write below" \
 	    "$(CURDIR)/build: remove it, or copy the suite to a directory of" \
 	    "your own" >&2; exit 1; }

@@ -20,6 +20,7 @@ make         make         make        make        make        make
 cc           gcc          gcc         gcc         gcc         gcc
 libc-headers libc6-dev    glibc-devel glibc       glibc-devel musl-dev
 timeout      coreutils    coreutils   coreutils   coreutils   coreutils
+awk          mawk         gawk        gawk        gawk        gawk
 diff         diffutils    diffutils   diffutils   diffutils   diffutils
 shellcheck   shellcheck   ShellCheck  shellcheck  ShellCheck  shellcheck
 bats         bats         bats        bats        bats        bats
@@ -35,6 +36,11 @@ libasan      gcc          libasan+libubsan gcc-libs gcc       -
 musl-gcc     musl-tools   musl-gcc    musl        musl-devel  -
 shfmt        shfmt        shfmt       shfmt       shfmt       shfmt
 END
+    # Where these are missing, what needs them is skipped: --check lets it pass.
+    [ -z "$dev" ] || [ -n "$check" ] || cat <<'END'
+strace       strace       strace      strace      strace      strace
+libc.a       libc6-dev    glibc-static glibc      glibc-devel-static musl-dev
+END
 }
 
 is_there() {
@@ -43,6 +49,7 @@ is_there() {
         # busybox has these two, without the options that are used here
         timeout) timeout --foreground 1 sh -c : 2>/dev/null ;;
         diff) diff --color=never /dev/null /dev/null 2>/dev/null ;;
+        libc.a) [ -e "$(cc -print-file-name=libc.a 2>/dev/null)" ] ;;
         libasan) [ -e "$(cc -print-file-name=libasan.so 2>/dev/null)" ] ;;
         *) command -v "$1" >/dev/null ;;
     esac

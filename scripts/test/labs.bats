@@ -85,3 +85,49 @@ same() {
             same "make lab-$((10#${name%%-*}))" nothing "$readme"
     done
 }
+
+# Is this a line that a lab prints, or that its check ends with?
+is_output() {
+    grep -qxFe "$1" expected/*.txt || [[ $1 =~ ^ok\ [0-9]+\ -\  ]]
+}
+
+# The simple commands in README $1: what it sets off, unless it is output, and
+# what it names in passing.
+# shellcheck disable=SC2016 # those are no commands of this script
+commands() {
+    local line span='`((make|scripts/|git|strace|cc|rm|ln|[A-Z_]+=)[^`]*)`'
+    sed '/^```/,/^```/d' "$1" | while IFS= read -r line; do
+        if [[ $line == '    '* ]]; then
+            is_output "${line#    }" || echo "$line"
+        fi
+        while [[ $line =~ $span ]]; do
+            echo "${BASH_REMATCH[1]}"
+            line=${line#*"${BASH_REMATCH[0]}"}
+        done
+    done | sed 's/ # .*//; s/ && /\n/g; s/ | /\n/g'
+}
+
+@test "each line that a README sets off is output, or commands that exist" {
+    targets=$(make -npRr help 2>/dev/null | sed -n 's/^\([a-z0-9-]*\):.*/\1/p')
+    for readme in README.md labs/*/README.md; do
+        while read -r -a words; do
+            while [[ ${words[0]} == [A-Z]*=* ]]; do
+                words=("${words[@]:1}")
+            done
+            case ${words[0]} in
+                make)
+                    for word in "${words[@]:1}"; do
+                        [[ $word == [A-Z]*=* ]] ||
+                            grep -qx "${word/%-N/-1}" <<<"$targets" ||
+                            same "make $word" 'no such target' "$readme"
+                    done
+                    ;;
+                ./a.out) ;;
+                *)
+                    command -v "${words[0]}" >/dev/null ||
+                        same "${words[0]}" 'no such command' "$readme"
+                    ;;
+            esac
+        done < <(commands "$readme")
+    done
+}

@@ -1,0 +1,231 @@
+#!/usr/bin/env bash
+# fault.sh -- does a lab survive the failure of any of its calls?
+#
+# usage: scripts/fault.sh PROGRAM                (build/05-seqpacket-vs-stream)
+#        CALL=accept [ERROR=EMFILE] scripts/fault.sh PROGRAM
+#
+# Runs the lab again and again under strace(1), which each time makes one call
+# fail: every call that can fail, each time that the first process makes it, and
+# each time that its children do (of those in a long loop, the first five). To
+# survive is to end within two seconds, with a status that is not 0 and a
+# message that names the call and the reason; or to print exactly what is
+# expected; and to leave no process, no abstract name, and after success no
+# file. With CALL the first such call fails, live.
+#
+# Exit status: 0 all survived; 1; 2 for wrong usage; 77 skipped.
+set -euo pipefail
+
+scripts=$(cd "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
+if (($# != 1)) || [[ ! ${1##*/} =~ ^[0-9]+-. ]]; then
+    echo 'fault.sh: usage: [CALL=accept [ERROR=EMFILE]]' \
+        'scripts/fault.sh PROGRAM' >&2
+    exit 2
+fi
+# shellcheck source=scripts/inject.sh
+. "$scripts/inject.sh"
+
+# An error that system call $1 is known for; nothing for those that cannot fail,
+# and for those that are the C library's own: memory, threads, the clock.
+error_of() {
+    case $1 in
+        get*id | umask | alarm | *itimer | exit* | rt_sig* | restart_syscall) ;;
+        brk | m*map | mprotect | madvise | futex | rseq | set_* | arch_*) ;;
+        getrandom | clock_* | sched_* | membarrier) ;;
+        accept* | socket* | pipe* | dup* | open* | *fd* | fcntl) echo EMFILE ;;
+        clone* | *fork) echo EAGAIN ;;
+        wait*) echo ECHILD ;;
+        read* | write* | p*read* | p*write* | close | ioctl) echo EIO ;;
+        send* | *sock*) echo ENOBUFS ;;
+        recv* | *poll* | *select* | getdents*) echo ENOMEM ;;
+        shutdown | getpeername) echo ENOTCONN ;;
+        kill | tgkill | prctl | set* | cap* | fch* | unshare) echo EPERM ;;
+        bind | connect | *stat* | *link* | rename* | chdir) echo EACCES ;;
+        chmod | mk* | access | faccess* | exec*) echo EACCES ;;
+        flock) echo ENOLCK ;;
+        *) echo ENOMEM ;;
+    esac
+}
+
+# What system call $1 may be called in C, as a regular expression.
+names_of() {
+    case $1 in
+        clone* | *fork) echo 'v?fork|pthread_create' ;;
+        sendto | recvfrom) echo "$1|${1%to}|${1%from}" ;;
+        write) echo 'write|printf|puts' ;;
+        read) echo 'read|fgets|getline|fread' ;;
+        close) echo 'close|fclose|closedir' ;;
+        wait*) echo 'wait|waitpid|waitid' ;;
+        *stat*) echo '[fl]?stat|fstatat' ;;
+        open*) echo 'open|openat|openat2|fopen|opendir' ;;
+        getdents*) echo 'readdir|scandir' ;;
+        set*id) echo 'set(re|res|e)?[ug]id' ;;
+        *) # accept4, pipe2, unlinkat, renameat2, ppoll, fchmodat
+            local name=${1%[0-9]}
+            name=${name%at}
+            echo "$1|$name|${name#[pf]}"
+            ;;
+    esac
+}
+
+# Lines "WHO CALL NTH ERROR".
+faults() {
+    local call error before all most
+    while read -r call _ before all most; do
+        error=$(error_of "$call")
+        [[ -n $error ]] || continue
+        invocations first "$call" "$error" $((before + 1)) "$all"
+        invocations child "$call" "$error" 1 "$most"
+    done <"$calls"
+}
+
+invocations() {
+    local last=$5 nth
+    ((last < 1000)) || last=$(($4 + 4))
+    for ((nth = $4; nth <= last; nth++)); do
+        echo "$1 $2 $nth $3"
+    done
+}
+
+# Runs what aim made in directory $1; with $2, --live.
+run() {
+    local status=0
+    if [[ -z ${2-} ]]; then
+        "$scripts/run.sh" "$1/build/$name" >"$1/out" 2>"$1/err" || status=$?
+    else
+        {
+            "$scripts/run.sh" --live "$1/build/$name" 2>&1 >&3 |
+                tee "$1/err" >&2
+        } 3>&1 | tee "$1/out" || status=$?
+    fi
+    echo "$status $(date +%s%6N)" >"$1/end"
+}
+
+# The abstract names in log $1 that are still there: the lab bound them.
+names_left() {
+    grep -Fxf <(sed -nE 's/.*sun_path=@"([^"]*)".* = 0$/@\1/p' <<<"$1" |
+        sed 's/\\0/@/g') <(awk '{ print $8 }' /proc/net/unix) | sort -u
+}
+
+# What there is to say of the run in directory $1 with call $2: "survived" and
+# how, or what it did instead. Nothing if the fault never came.
+verdict() {
+    local log status end took left='' line
+    local line_of='([0-9]+)\.([0-9]{6}) [^'$'\n'']*'
+    local injected="$line_of = -1 E[A-Z0-9]+ (\([^)]*\)) \(INJECTED"
+    log=$(<"$1/build/$name.log")
+    [[ $log =~ $injected ]] || return 0
+    read -r status end <"$1/end"
+    took=$(((end - ${BASH_REMATCH[1]}${BASH_REMATCH[2]}) / 1000))
+    [[ $log != *sun_path=@* ]] || left=$(names_left "$log") || true
+    line=$(grep -F -- "${BASH_REMATCH[3]}" "$1/err" |
+        grep -E "\b($(names_of "$2"))\w*\(|\bSYS_$2\b" || true)
+
+    if [[ -n $left ]]; then
+        echo "it left abstract names behind: ${left//$'\n'/ }"
+    elif ((status == 124)); then
+        echo 'it did not end'
+    elif grep -q '^run.sh: .* left behind' "$1/err"; then
+        echo 'it left something behind'
+    elif ((status == 0)) && [[ ! -s $1/err ]] &&
+        cmp -s "$1/out" "$scripts/../expected/$name.txt"; then
+        echo 'survived: all is as expected'
+    elif ((status == 0)); then
+        echo 'exit status 0, but it did not print just what is expected'
+    elif ((status == 77)); then
+        echo 'exit status 77, as if the kernel lacked something'
+    elif ((took > 2000)); then
+        echo "it took $took ms to end"
+    elif [[ -z $line ]]; then
+        echo "exit status $status; no message names $2 ${BASH_REMATCH[3]}"
+    else
+        echo "survived: it said so, exit status $status after $took ms"
+    fi
+}
+
+# One fault: who, call, nth, error. One that never came is none.
+# shellcheck disable=SC2317 # beside calls it
+try() {
+    local directory=$work/runs/$2.$3.$1
+    aim "$directory" "$1" "$2" "$3" "error=$4"
+    run "$directory"
+    verdict "$directory" "$2" >"$directory/said"
+    [[ -s $directory/said ]] || rm -r "$directory"
+}
+
+every_call() {
+    local directory count=0 bad=()
+    faults >"$work/faults"
+    beside try <"$work/faults"
+    for directory in "$work"/runs/*/; do
+        ((++count))
+        [[ $(<"${directory}said") == survived* ]] || bad+=("$directory")
+    done
+    if ((${#bad[@]} == 0)); then
+        echo "ok $title: $count faults, $count survived"
+        return 0
+    fi
+    echo "not ok $title: $count faults, $((count - ${#bad[@]})) survived"
+    for directory in "${bad[@]}"; do
+        echo "# $(<"${directory}command")"
+        sed 's/^/#   /' "${directory}said" "${directory}err"
+    done
+    return 1
+}
+
+refuse() {
+    echo "fault.sh: $1" >&2
+    exit 2
+}
+
+# Where the call is that is CALL in C: "WHO CALL NTH". The first one of the
+# first process, if it makes any, or else each child's first.
+find_call() {
+    local call before all most made=()
+    while read -r call _ before all most; do
+        [[ -n $(error_of "$call") ]] || continue
+        ((all > before || most > 0)) || continue
+        made+=("$call")
+        [[ $CALL =~ ^($call|$(names_of "$call"))$ ]] || continue
+        if ((all > before)); then
+            echo "first $call $((before + 1))"
+        else
+            echo "child $call 1"
+        fi
+        return
+    done < <(sort "$calls")
+    refuse "CALL=$CALL: lab ${title%% *} makes no such call;$(
+        printf ' %s' 'it makes these:' "${made[@]}"
+    )"
+}
+
+# Makes that call fail, live, and says what came of it.
+one_call() {
+    local who call nth said
+    read -r who call nth <<<"$1"
+    ERROR=${ERROR:-$(error_of "$call")}
+    aim "$work" "$who" "$call" "$nth" "error=$ERROR"
+    echo "$(<"$work/command")"
+    run "$work" live
+    said=$(verdict "$work" "$call")
+    echo
+    if [[ $said == survived* ]]; then
+        echo "ok $title: $said"
+    else
+        echo "not ok $title: ${said:-the call was not made this time}"
+        return 1
+    fi
+}
+
+if [[ -n ${ERROR-} ]]; then
+    [[ -n ${CALL-} ]] || refuse "ERROR=$ERROR: for which call? CALL=accept"
+    strace -qq -o /dev/null -e "inject=close:error=$ERROR:when=9999" true \
+        2>/dev/null || refuse "ERROR=$ERROR: no such error; see errno(3)"
+fi
+need_strace
+record
+if [[ -n ${CALL-} ]]; then
+    where=$(find_call)
+    one_call "$where"
+else
+    every_call
+fi

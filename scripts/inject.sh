@@ -1,0 +1,102 @@
+# shellcheck shell=bash
+# inject.sh -- what shake.sh and fault.sh share: strace(1) and its injections
+#
+# Sourced by them, with the program as $1. Sets program, its absolute path; name
+# and title, the lab's; and work, a directory that is removed at the end.
+#
+# shellcheck disable=SC2034 # title and work are theirs to use
+set -euo pipefail
+
+name=${1##*/}
+title="$((10#${name%%-*})) - ${name#*-}"
+if [[ ! -x $1 ]]; then
+    echo "not ok $title: it does not compile, there is no $1"
+    exit 1
+fi
+program=$(realpath -- "$1")
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+export scripts
+
+# Ends the script, as skipped, where nothing can be traced.
+need_strace() {
+    local why
+    if ! command -v strace >/dev/null; then
+        why="strace is not installed: 'scripts/setup.sh --dev' installs it"
+    elif ! why=$(strace -f --seccomp-bpf -qq -o /dev/null \
+        -e inject=close:delay_exit=1:when=1 true 2>&1); then
+        why="strace may not trace here: ${why%%$'\n'*}"
+    elif [[ ! -x $scripts/../build/spare ]]; then
+        why="there is no static C library: 'scripts/setup.sh --dev' installs it"
+    else
+        return 0
+    fi
+    echo "ok $title # SKIP $why"
+    exit 77
+}
+
+# Makes $1/build/$name, a program that runs strace with the arguments that
+# follow. It has its own path in $log, where what is logged may be kept.
+wrap() {
+    mkdir -p "$1/build"
+    # shellcheck disable=SC2016 # it is that program's $0
+    printf '#!/bin/sh\nexport log="$0.log"\nexec strace -qq %s\n' \
+        "${*:2}" >"$1/build/$name"
+    chmod +x "$1/build/$name"
+}
+
+# Runs the lab once, traced, and has calls.awk count its calls. Ends the script
+# if the lab is skipped, or fails even so. Its output does not matter here.
+record() {
+    local status=0
+    wrap "$work/record" -f -n \
+        -o "'|awk -f \"\$scripts/calls.awk\" >\"\$log\"'" "${program@Q}"
+    "$scripts/run.sh" "$work/record/build/$name" >/dev/null 2>"$work/err" ||
+        status=$?
+    calls=$work/record/build/$name.log
+    ((status != 0)) || return 0
+    if ((status == 77)); then
+        echo "ok $title # SKIP $(head -n 1 "$work/err")"
+        exit 77
+    fi
+    echo "not ok $title: it fails under strace, before anything is injected"
+    sed 's/^/# /' "$work/err"
+    exit 1
+}
+
+# Makes $1/build/$name, which runs the lab with something done to one call: $2
+# is who makes it (first or child: the first process, or each of its children),
+# $3 the call, $4 which of them, $5 what is done to it. $1/command has what one
+# would type to see the same.
+#
+# strace counts in each process by itself. So it does not follow the children
+# where only the first process is meant and they come that far, too; and where
+# only they are meant, spare (see spare.c) takes the first one's count past it.
+aim() {
+    local who=$2 call=$3 nth=$4 number all most
+    local inject="inject=$3:$5:when=$4" follow=(-f) spare=()
+    read -r _ number _ all most <<<"$(grep "^$call " "$calls")"
+    if [[ $who == first ]] && ((most >= nth)); then
+        follow=()
+    elif [[ $who == child && $call != exit_group ]] && ((all >= nth)); then
+        spare=(build/spare "$number" "$nth")
+    fi
+    wrap "$1" "${follow[@]/%/ --seccomp-bpf}" \
+        -ttt -o "'|grep -e @ -e ED\\)\$ >\"\$log\"'" \
+        -e "trace=$call,bind,getsockname" -e "$inject" \
+        ${spare:+"${scripts@Q}/../${spare[*]}"} "${program@Q}"
+    echo "strace" "${follow[@]}" -e "$inject" "${spare[@]}" "build/$name" \
+        >"$1/command"
+}
+
+# Runs $1 with each line of standard input as its arguments, several at once:
+# such a run mostly waits.
+beside() {
+    local running=0 words
+    while read -r -a words; do
+        ((running < 3 * $(nproc))) || wait -n || true
+        "$1" "${words[@]}" &
+        ((++running))
+    done
+    wait
+}

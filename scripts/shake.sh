@@ -1,0 +1,97 @@
+#!/usr/bin/env bash
+# shake.sh -- is a lab's output the same under every schedule?
+#
+# usage: scripts/shake.sh PROGRAM                (build/05-seqpacket-vs-stream)
+#
+# Runs the lab again and again under strace(1), each time with one call of one
+# process delayed, on entry or on exit, and judges each run with check.sh. The
+# calls are those that can order processes; of each, the first three, and fewer
+# and fewer of those that follow. All children of a lab count alike: the second
+# send() of each is delayed in the same run. Prints a line of TAP and, for what
+# differs, the diff and the delay that brings it.
+#
+# Exit status: 0 one output; 1 several; 2 for wrong usage; 77 skipped.
+set -euo pipefail
+
+scripts=$(cd "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
+if (($# != 1)) || [[ ! ${1##*/} =~ ^[0-9]+-. ]]; then
+    echo 'shake.sh: usage: scripts/shake.sh PROGRAM' >&2
+    exit 2
+fi
+# shellcheck source=scripts/inject.sh
+. "$scripts/inject.sh"
+
+delay=40000 # microseconds
+ordering='send(to|msg|mmsg)|recv(from|msg|mmsg)|p?readv?(64)?|p?writev?(64)?'
+ordering+='|clone3?|v?fork|execve|exit_group|wait4|waitid|kill|accept4?|connect'
+ordering+='|bind|listen|close|shutdown|p?poll|p?select6?|epoll_p?wait2?|futex'
+ordering+='|unlink(at)?|rename(at2?)?|pidfd_.*|rt_sig(suspend|timedwait)'
+
+# Lines "WHO CALL NTH EFFECT", for the calls number 1, 2, 3, 5, 9, 17, 33 and 65
+# of each process; for all up to the 65th, if $1 is all; for the first three of
+# those in a long loop, because to trace such a loop takes a second.
+schedules() {
+    local call before all most
+    while read -r call _ before all most; do
+        [[ $call =~ ^($ordering)$ ]] || continue
+        ! is_timed "$all" || continue
+        invocations "$1" first "$call" $((before + 1)) "$all"
+        invocations "$1" child "$call" 1 "$most"
+    done <"$calls"
+}
+
+invocations() {
+    local last=$5 i
+    ((last < 1000)) || last=$(($4 + 2))
+    for ((i = 0; i <= 64 && $4 + i <= last; i++)); do
+        [[ $1 == all ]] || ((i < 2 || (i & (i - 1)) == 0)) || continue
+        echo "$2 $3 $(($4 + i)) delay_enter"
+        [[ $3 == exit_group ]] || echo "$2 $3 $(($4 + i)) delay_exit"
+    done
+}
+
+# A lab that reads the clock measures what it does in a loop; traced, that would
+# be strace's own time.
+is_timed() {
+    (($1 >= 1000)) && grep -q 'clock_gettime(' "$scripts/../labs/$name/"*.c
+}
+
+# One run: who, call, nth, effect. A delay that never came is no schedule; that
+# of exit_group is not in the log, because this call does not return.
+# shellcheck disable=SC2317 # beside calls it
+run() {
+    local directory=$work/runs/$1.$2.$3.$4
+    aim "$directory" "$1" "$2" "$3" "$4=$delay"
+    "$scripts/check.sh" "$directory/build/$name" >"$directory/said" 2>&1 || true
+    grep -qs DELAYED "$directory/build/$name.log" || [[ $2 == exit_group ]] ||
+        rm -r "$directory"
+}
+
+need_strace
+record
+schedules few >"$work/schedules"
+(($(wc -l <"$work/schedules") >= 40)) || schedules all >"$work/schedules"
+beside run <"$work/schedules"
+
+# The runs by what check.sh said of them: one file is one output.
+declare -A said=() example=()
+count=0
+for directory in "$work"/runs/*/; do
+    key=$(<"$directory/said")
+    ((++count))
+    said[$key]=$((${said[$key]-0} + 1))
+    example[$key]=$(<"$directory/command")
+done
+line="$title: $count schedules, ${#said[@]} output"
+((${#said[@]} == 1)) || line+=s
+if ((${#said[@]} == 1)) && [[ ${!said[*]} == ok* ]]; then
+    echo "ok $line"
+    exit 0
+fi
+echo "not ok $line"
+for key in "${!said[@]}"; do
+    [[ $key != ok* ]] || continue
+    echo "# ${said[$key]} schedules, such as: ${example[$key]}"
+    sed '1s/^not ok [^:]*:/#/; /^# next:/d' <<<"$key"
+done
+exit 1

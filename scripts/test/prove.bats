@@ -1,0 +1,281 @@
+#!/usr/bin/env bats
+# prove.bats -- do shake, fault and break find a planted fault?
+
+# shellcheck disable=SC2154 # box is set by helper.bash
+load helper
+
+# Two processes speak, and nothing but time orders them: main waits $1 us, and
+# the child $2.
+plant_race() {
+    plant "step(\"Who is first?\");
+           pid_t child = CHECK(fork());
+           if (child == 0) {
+               role(\"child\"); usleep($2); say(\"hello\"); _exit(0);
+           }
+           usleep($1); say(\"hello\"); reap(child);" "$3"
+}
+
+# The planted lab includes <$1>, too.
+include() {
+    sed -i "0,/^#include/s,,#include <$1>\n&," labs/90-planted/planted.c
+}
+
+main_first=$'1. Who is first?\nmain      hello\nchild     hello'
+child_first=$'1. Who is first?\nchild     hello\nmain      hello'
+
+# A server in one process, of which $1 is how it accepts, as $peer.
+plant_server() {
+    plant "step(\"Who is there?\");
+           struct sockaddr_un addr = {AF_UNIX, \"\\0lab-$$\"};
+           int listener = CHECK(socket(AF_UNIX, SOCK_STREAM, 0));
+           CHECK(bind(listener, (struct sockaddr *)&addr, 20));
+           CHECK(listen(listener, 1));
+           int client = CHECK(socket(AF_UNIX, SOCK_STREAM, 0));
+           CHECK(connect(client, (struct sockaddr *)&addr, 20));
+           $1
+           say(\"write() = %d\", (int)write(peer, \"hello\", 5));" \
+        $'1. Who is there?\nmain      write() = 5'
+    include sys/socket.h
+    include sys/un.h
+}
+
+# A README for lab 90, with these edits of "hello": each a text and a new line.
+# shellcheck disable=SC2016 # those are no commands
+plant_edits() {
+    local number=0
+    plant 'puts("hello");
+    puts("again");' $'hello\nagain'
+    echo '## Break it' >labs/90-planted/README.md
+    while (($# > 0)); do
+        printf '\n**Edit %d.** %s\n\n```diff\n%s\n```\n' $((++number)) "$1" "$2"
+        shift 2
+    done >>labs/90-planted/README.md
+}
+
+says_good_bye=$'-    puts("hello");\n+    puts("good-bye");'
+
+@test "shake: what orders two processes is not time" {
+    plant_race 0 0 "$main_first"
+    fails make -s shake-90
+    said 'not ok 90 - planted: '
+    said 'schedules, 2 outputs'
+    said ', such as: strace -f -e inject='
+    said '@@ -1,3 +1,3 @@'
+}
+
+@test "shake: nor a sleep, and a child is delayed for itself" {
+    plant_race 20000 0 "$child_first"
+    fails make -s shake-90
+    said 'when=1 build/spare '
+    said '-child     hello'
+    plant_race 0 20000 "$main_first"
+    fails make -s shake-90
+    said '-main      hello'
+}
+
+@test "shake: processes in order have one output" {
+    plant 'step("Who is first?");
+           pid_t child = CHECK(fork());
+           if (child == 0) { role("child"); say("hello"); _exit(0); }
+           reap(child); say("hello");' "$child_first"
+    passes make -s shake-90
+    said 'ok 90 - planted: '
+    said 'schedules, 1 output'
+    passes make -s shake
+    said '1 passed, 0 failed, 0 skipped'
+}
+
+@test "shake: one output that is not the expected one is a failure" {
+    plant 'step("What is expected?");' 'something else'
+    fails make -s shake-90
+    said 'schedules, 1 output'
+    said '-something else'
+}
+
+@test "shake: what a lab with a clock does in a loop is left alone" {
+    local loop='for (int i = 0; i < 2000; i++) CHECK(close(CHECK(dup(0))));'
+    plant "step(\"How long?\"); $loop" '1. How long?'
+    passes make -s shake-90
+    said ': 9 schedules, 1 output' # three of close, of write, and of exit
+    plant "struct timespec now; clock_gettime(0, &now);
+           step(\"How long?\"); $loop" '1. How long?'
+    include time.h
+    passes make -s shake-90
+    said ': 3 schedules, 1 output'
+}
+
+@test "fault: a call that is checked is survived" {
+    plant_server 'int peer = CHECK(accept(listener, NULL, NULL));'
+    fails make -s fault-90
+    said 'inject=write:error=EIO'
+    said 'exit status 0, but it did not print just what is expected'
+    sed -i 's/(int)write(.*5)/(int)CHECK(&)/; s/CHECK((int)/CHECK(/' \
+        labs/90-planted/planted.c
+    passes make -s fault-90
+    said 'ok 90 - planted: '
+    said ' survived'
+    passes make -s fault
+    said '1 passed, 0 failed, 0 skipped'
+}
+
+@test "fault: an error that is ignored is found" {
+    plant_server 'int peer = accept(listener, NULL, NULL);'
+    sed -i 's/(int)write(.*5)/(int)CHECK(&)/; s/CHECK((int)/CHECK(/' \
+        labs/90-planted/planted.c
+    fails make -s fault-90
+    said 'strace -f -e inject=accept:error=EMFILE:when=1 build/90-planted'
+    said 'exit status 1; no message names accept (Too many open files)'
+    said 'write(peer, "hello", 5) = -1 (Bad file descriptor)'
+}
+
+@test "fault: an end without a word is found, and one that never comes" {
+    plant_server 'int peer = accept(listener, NULL, NULL);
+                  if (peer == -1) return 1;'
+    fails make -s fault-90 CALL=accept
+    said 'exit status 1; no message names accept'
+    plant_server 'int peer = accept(listener, NULL, NULL);
+                  if (peer == -1) { perror("accept()"); for (;;) pause(); }'
+    TIMEOUT=1 fails make -s fault-90 CALL=accept
+    said 'not ok 90 - planted: it did not end'
+}
+
+@test "fault: a process and an abstract name that are left are found" {
+    plant_server 'int peer = accept(listener, NULL, NULL);
+        if (peer == -1) {
+            perror("accept()");
+            return system("sleep 9 >/dev/null 2>&1 &") + 1;
+        }'
+    TIMEOUT=1 fails make -s fault-90 CALL=accept
+    said 'not ok 90 - planted: it did not end'
+    said '90-planted left behind, now removed: process sleep'
+    plant_server 'int peer = accept(listener, NULL, NULL);
+        if (peer == -1) {
+            perror("accept()");
+            return system("cd /; exec env -i sleep 4 >/dev/null 2>&1 &") + 1;
+        }'
+    TIMEOUT=1 fails make -s fault-90 CALL=accept
+    said "it left abstract names behind: @lab-$$"
+}
+
+@test "fault: one call, live" {
+    plant_server 'int peer = CHECK(accept(listener, NULL, NULL));'
+    passes make -s fault-90 CALL=accept ERROR=ENFILE
+    said 'strace -f -e inject=accept:error=ENFILE:when=1 build/90-planted'
+    said '1. Who is there?'
+    said ': main: accept(listener, NULL, NULL) = -1 (Too many open files in sys'
+    said 'ok 90 - planted: survived: it said so, exit status 1'
+    passes make -s fault-90 CALL=printf
+    said 'inject=write:error=EIO'
+}
+
+@test "fault: what cannot be tried is refused in one line" {
+    plant_server 'int peer = CHECK(accept(listener, NULL, NULL));'
+    fails make -s fault-90 CALL=recvmsg
+    said 'CALL=recvmsg: lab 90 makes no such call; it makes these: accept bind'
+    fails make -s fault-90 CALL=accept ERROR=EWHAT
+    said 'ERROR=EWHAT: no such error; see errno(3)'
+    fails make -s fault-90 ERROR=EMFILE
+    said 'ERROR=EMFILE: for which call?'
+}
+
+@test "shake and fault: without strace, or where it may not trace, skipped" {
+    plant 'step("Who?");' '1. Who?'
+    make -s build/90-planted build/spare
+    mkdir "$box/bin"
+    ln -s /usr/bin/* "$box/bin"
+    rm -f "$box/bin/strace"
+    for verb in shake fault; do
+        PATH=$box/bin passes make -s "$verb"
+        said 'ok 90 - planted # SKIP strace is not installed'
+        said '0 passed, 0 failed, 1 skipped'
+    done
+    printf '#!/bin/sh\necho "strace: ptrace: Operation not permitted" >&2
+exit 1\n' >"$box/bin/strace"
+    chmod +x "$box/bin/strace"
+    for verb in shake fault; do
+        PATH=$box/bin passes make -s "$verb"
+        said '# SKIP strace may not trace here: strace: ptrace: Operation not'
+        said '0 passed, 0 failed, 1 skipped'
+    done
+}
+
+@test "shake and fault: a lab that is skipped is no pass, a broken one fails" {
+    plant 'fputs("no such sockets in this kernel\n", stderr); return 77;' hello
+    for verb in shake fault; do
+        passes make -s "$verb"
+        said '# SKIP no such sockets in this kernel'
+        said '0 passed, 0 failed, 1 skipped'
+    done
+    plant 'step("Who?"); CHECK(close(-1));' '1. Who?'
+    for verb in shake fault; do
+        fails make -s "$verb-90"
+        said 'not ok 90 - planted: it fails under strace, before anything'
+        said 'Bad file descriptor'
+    done
+    plant 'no such thing' hello
+    for verb in shake fault; do
+        fails make -s "$verb-90"
+        said 'not ok 90 - planted: it does not compile'
+    done
+}
+
+@test "break: two edits that make a difference" {
+    plant_edits 'It says good-bye.' "$says_good_bye" \
+        'It does not compile.' $'-    puts("hello");\n+    no such thing'
+    passes make -s break-90
+    said 'ok 90 - planted: 2 edits, each makes a difference'
+    passes make -s break
+    said '1 passed, 0 failed, 0 skipped'
+}
+
+@test "break: an edit that changes nothing is found" {
+    plant_edits 'It says good-bye.' "$says_good_bye" \
+        'Nothing.' $'-    puts("hello");\n+    puts("hel" "lo");'
+    fails make -s break-90
+    said 'not ok 90 - planted: 2 edits, 1 wrong'
+    said '# edit 2: it changes nothing'
+}
+
+@test "break: an edit of what is not in the program, or twice, is found" {
+    plant_edits 'It was another lab.' $'-    puts("tea");\n+    puts("cake");' \
+        'Which?' $'-    \n+    puts("cake");'
+    printf '\n    \n    \n' >>labs/90-planted/planted.c
+    fails make -s break-90
+    said '# edit 1: its old text does not occur in the program'
+    said '# edit 2: its old text occurs more than once in the program'
+}
+
+@test "break: whether it compiles is as the text says" {
+    plant_edits 'What?' $'-    puts("hello");\n+    no such thing' \
+        'It does not compile.' "$says_good_bye"
+    fails make -s break-90
+    said '# edit 1: it does not compile'
+    said '# edit 2: it compiles, and its text says that it does not'
+}
+
+@test "break: one edit is too few" {
+    plant_edits 'It says good-bye.' "$says_good_bye"
+    fails make -s break-90
+    said 'a lab has at least two edits'
+}
+
+@test "break: EDIT=1 shows what the edit does" {
+    plant_edits 'It says good-bye.' "$says_good_bye"
+    passes make -s break-90 EDIT=1
+    said '**Edit 1.** It says good-bye.'
+    said '+    puts("good-bye");'
+    said '+good-bye'
+    [[ $output != *accept-90* ]]
+    fails make -s break-90 EDIT=2
+    said 'EDIT=2: no such edit in labs/90-planted/README.md'
+}
+
+@test "shake, fault, break: an unknown lab, or a wrong call, is refused" {
+    plant 'puts("hello");' hello
+    for verb in shake fault break; do
+        fails make -s "$verb-99"
+        said 'there is no lab 99; the labs are: 90'
+        yields 2 "scripts/$verb.sh"
+        said "scripts/$verb.sh"
+    done
+}
