@@ -115,7 +115,7 @@ build/gcc/%:   private CFLAGS = $(strict)
 build/clang/%: private CC = clang
 build/clang/%: private CFLAGS = $(strict)
 build/musl/%:  private CC = musl-gcc -static
-build/musl/%:  private CFLAGS = $(strict)
+build/musl/%:  private CFLAGS = $(strict) -Wno-sign-conversion  # CMSG_NXTHDR()
 build/asan/%:  private CFLAGS += -fsanitize=address,undefined
 build/alone/%: private compile = cd labs/$(@F) && $(CC) -pthread -o ../../$@ *.c
 

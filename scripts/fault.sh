@@ -55,7 +55,8 @@ names_of() {
         read) echo 'read|fgets|getline|fread' ;;
         close) echo 'close|fclose|closedir' ;;
         wait*) echo 'wait|waitpid|waitid' ;;
-        *stat*) echo '[fl]?stat|fstatat' ;;
+        *stat*) echo '[fl]?stat|fstatat|fopen|opendir' ;;
+        exec*) echo 'exec[vlpe]*' ;;
         open*) echo 'open|openat|openat2|fopen|opendir' ;;
         getdents*) echo 'readdir|scandir' ;;
         set*id) echo 'set(re|res|e)?[ug]id' ;;
@@ -109,16 +110,17 @@ names_left() {
 # What there is to say of the run in directory $1 with call $2: "survived" and
 # how, or what it did instead. Nothing if the fault never came.
 verdict() {
-    local log status end took left='' line
+    local log status end took left='' names line
     local line_of='([0-9]+)\.([0-9]{6}) [^'$'\n'']*'
-    local injected="$line_of = -1 E[A-Z0-9]+ (\([^)]*\)) \(INJECTED"
+    local injected="$line_of = -1 E[A-Z0-9]+ \(([^)]*)\) \(INJECTED"
     log=$(<"$1/build/$name.log")
     [[ $log =~ $injected ]] || return 0
     read -r status end <"$1/end"
     took=$(((end - ${BASH_REMATCH[1]}${BASH_REMATCH[2]}) / 1000))
     [[ $log != *sun_path=@* ]] || left=$(names_left "$log") || true
-    line=$(grep -F -- "${BASH_REMATCH[3]}" "$1/err" |
-        grep -E "\b($(names_of "$2"))\w*\(|\bSYS_$2\b" || true)
+    names="\b(\w*_)?($(names_of "$2"))\w*\(|\bSYS_$2\b"
+    names+='|loading shared libraries' # the loader's, of a program executed
+    line=$(grep -F -- "${BASH_REMATCH[3]}" "$1/err" | grep -E "$names" || true)
 
     if [[ -n $left ]]; then
         echo "it left abstract names behind: ${left//$'\n'/ }"
@@ -136,7 +138,7 @@ verdict() {
     elif ((took > 2000)); then
         echo "it took $took ms to end"
     elif [[ -z $line ]]; then
-        echo "exit status $status; no message names $2 ${BASH_REMATCH[3]}"
+        echo "exit status $status; no message names $2 (${BASH_REMATCH[3]})"
     else
         echo "survived: it said so, exit status $status after $took ms"
     fi

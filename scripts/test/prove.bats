@@ -63,14 +63,13 @@ says_good_bye=$'-    puts("hello");\n+    puts("good-bye");'
     said '@@ -1,3 +1,3 @@'
 }
 
-@test "shake: nor a sleep, and a child is delayed for itself" {
+@test "shake: nor is a sleep" {
     plant_race 20000 0 "$child_first"
     fails make -s shake-90
-    said 'when=1 build/spare '
-    said '-child     hello'
+    said 'schedules, 2 outputs'
     plant_race 0 20000 "$main_first"
     fails make -s shake-90
-    said '-main      hello'
+    said 'schedules, 2 outputs'
 }
 
 @test "shake: processes in order have one output" {
@@ -126,6 +125,20 @@ says_good_bye=$'-    puts("hello");\n+    puts("good-bye");'
     said 'strace -f -e inject=accept:error=EMFILE:when=1 build/90-planted'
     said 'exit status 1; no message names accept (Too many open files)'
     said 'write(peer, "hello", 5) = -1 (Bad file descriptor)'
+}
+
+@test "fault: a child fails by itself, even if the first process came first" {
+    plant 'step("Who closes?");
+           CHECK(close(CHECK(dup(0))));
+           pid_t child = CHECK(fork());
+           if (child == 0) {
+               role("child"); say("%d", close(0)); _exit(0);
+           }
+           reap(child);' $'1. Who closes?\nchild     0'
+    fails make -s fault-90
+    said 'strace -f -e inject=close:error=EIO:when=1 build/spare '
+    said 'exit status 0, but it did not print just what is expected'
+    said 'faults, '
 }
 
 @test "fault: an end without a word is found, and one that never comes" {
