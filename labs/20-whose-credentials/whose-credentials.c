@@ -14,6 +14,7 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -105,40 +106,42 @@ static void inherited(void)
     close_server(listener);
 }
 
-/* Room for one descriptor beside the bytes, as in lab 3. */
-union control {
-    struct cmsghdr header;    // aligns it
-    char bytes[CMSG_SPACE(sizeof(int))];
-};
-
+/* One descriptor beside one byte, as in lab 3. */
 static void connect_and_lend(int end)
 {
-    union control control = {.header = {.cmsg_len = CMSG_LEN(sizeof(int)),
-                                        .cmsg_level = SOL_SOCKET,
-                                        .cmsg_type = SCM_RIGHTS}};
-    struct iovec byte = {.iov_base = &(char){'x'}, .iov_len = 1};
-    struct msghdr msg = {.msg_iov = &byte, .msg_iovlen = 1};
+    _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {0};
+    struct iovec iov = {"x", 1};
+    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
 
-    msg.msg_control = &control;
-    msg.msg_controllen = sizeof(control);
     say("connect(), sendmsg(SCM_RIGHTS [the connection])");
-    *(int *)CMSG_DATA(&control.header) = connected();
+    int connection = connected();
+    msg.msg_control = control;
+    msg.msg_controllen = sizeof(control);
+    struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
+    cmsg->cmsg_level = SOL_SOCKET;
+    cmsg->cmsg_type = SCM_RIGHTS;
+    cmsg->cmsg_len = CMSG_LEN(sizeof(int));
+    memcpy(CMSG_DATA(cmsg), &connection, sizeof(int));
     CHECK(sendmsg(end, &msg, 0));
 }
 
 static void borrow_and_sign(int end)
 {
-    union control control;
-    struct iovec byte = {.iov_base = &(char){0}, .iov_len = 1};
-    struct msghdr msg = {.msg_iov = &byte, .msg_iovlen = 1};
+    _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))];
+    struct iovec iov = {&(char){0}, 1};
+    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+    int connection;
 
-    msg.msg_control = &control;
+    msg.msg_control = control;
     msg.msg_controllen = sizeof(control);
     ssize_t n = CHECK(recvmsg(end, &msg, MSG_CMSG_CLOEXEC));
-    const struct cmsghdr *came = CMSG_FIRSTHDR(&msg);
+    struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
+    int came = cmsg && cmsg->cmsg_len == CMSG_LEN(sizeof(int));
     say("recvmsg() = %zd, a descriptor came: %s", n, came ? "yes" : "no");
-    if (came)
-        sign(*(const int *)CMSG_DATA(came));
+    if (!came)
+        return;
+    memcpy(&connection, CMSG_DATA(cmsg), sizeof(int));
+    sign(connection);
 }
 
 static void passed_on(void)
