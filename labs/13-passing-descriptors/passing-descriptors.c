@@ -120,7 +120,7 @@ static void send_both(int end)
 
 static void compare(int end, pid_t sender)
 {
-    int number;
+    int number = -1;
 
     role("receiver");
     CHECK(read(end, &number, sizeof(number)));
