@@ -2,7 +2,7 @@
  * 10-stale-socket-file -- what if the file is already there?
  *
  * bind() makes a file, and only unlink() removes it. A file that is there may
- * be left of a server that is gone, or lead to one that lives. bind() does not
+ * be left by a server that is gone, or lead to one that lives. bind() does not
  * tell, connect() may be wrong, and who unlinks it may rob a living server.
  *
  *     client ----> "server.sock" ----> file - - - -> listener  server
@@ -21,7 +21,8 @@
 
 /* An address, as bind() and connect() take it, and its length. */
 #define AT(path)                                                               \
-    ((const struct sockaddr *)&(const struct sockaddr_un){AF_UNIX, path})
+    ((const struct sockaddr *)&(const struct sockaddr_un){                     \
+        .sun_family = AF_UNIX, .sun_path = {path}})
 enum { LEN = sizeof(struct sockaddr_un) };
 
 static int new_socket(void)
@@ -35,7 +36,9 @@ static void bind_again(void)
     int old = new_socket(), new = new_socket(), on = 1;
 
     role("old");
-    say("bind(\"server.sock\") = %d", CHECK(bind(old, AT("server.sock"), LEN)));
+    CHECK(setsockopt(old, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)));
+    say("with SO_REUSEADDR, bind(\"server.sock\") = %d",
+        CHECK(bind(old, AT("server.sock"), LEN)));
     role("new");
     say("bind() = %s", FAILS(bind(new, AT("server.sock"), LEN), EADDRINUSE));
     role("old");
@@ -51,7 +54,8 @@ static void bind_again(void)
     CHECK(unlink("server.sock"));
 }
 
-/* connect() may be tried again with the same socket after it has failed. */
+/* Here a socket whose connect() has failed may try again. POSIX does not
+ * promise that: a portable program takes a new one. */
 static void nobody_listens(void)
 {
     int client = new_socket(), server = new_socket();
@@ -101,7 +105,9 @@ static void other_names(void)
     role("server");
     int listener = listening();
     role("client");
-    int client = new_socket();
+    int client = new_socket(), new = new_socket();
+    say("open(\"server.sock\") = %s",
+        FAILS(open("server.sock", O_RDWR), ENXIO));
     CHECK(link("server.sock", "hard.sock"));
     reach("link(), connect(\"hard.sock\")", AT("hard.sock"));
     CHECK(symlink("server.sock", "soft.sock"));
@@ -112,8 +118,9 @@ static void other_names(void)
         FAILS(connect(client, AT("soft.sock"), LEN), ENOENT));
     role("new");
     say("bind(\"soft.sock\") = %s",
-        FAILS(bind(client, AT("soft.sock"), LEN), EADDRINUSE));
+        FAILS(bind(new, AT("soft.sock"), LEN), EADDRINUSE));
     CHECK(close(client));
+    CHECK(close(new));
     CHECK(close(listener));
     CHECK(unlink("hard.sock"));
     CHECK(unlink("soft.sock"));
@@ -170,6 +177,7 @@ static void unlink_first(void)
     role("eve");
     say("connect() = %s",
         FAILS(connect(client, AT("server.sock"), LEN), ENOENT));
+    wait_in_vain("new", new);
     CHECK(close(client));
     CHECK(close(new));
 }
