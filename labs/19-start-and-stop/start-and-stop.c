@@ -26,7 +26,8 @@
 
 /* An address, as bind() and connect() take it, and its length. */
 #define AT(path)                                                               \
-    ((const struct sockaddr *)&(const struct sockaddr_un){AF_UNIX, path})
+    ((const struct sockaddr *)&(const struct sockaddr_un){                     \
+        .sun_family = AF_UNIX, .sun_path = {path}})
 enum { LEN = sizeof(struct sockaddr_un) };
 
 static int new_socket(void)
@@ -71,8 +72,7 @@ static void gap(void)
     CHECK(unlink("server.sock"));
 }
 
-/* A peer's name is the one that it has bound: so it tells which server it is.
- */
+/* A peer's name is the one that it has bound: it tells which server that is. */
 static void reach_one(void)
 {
     struct sockaddr_un name = {0};
@@ -198,7 +198,7 @@ static void polite_server(int end)
                              {.fd = signals, .events = POLLIN}};
     while (CHECK(poll(event, 2, -1)) > 0 && event[1].revents == 0) {
         int peer = CHECK(accept(listener, NULL, NULL));
-        CHECK(write(peer, "welcome", 7));
+        CHECK(write(peer, "welcome", 7));    // lab 18: if it has gone
         CHECK(close(peer));
     }
     say("poll(): SIGTERM; unlink() = %d", CHECK(unlink("server.sock")));
@@ -207,7 +207,7 @@ static void polite_server(int end)
 static void stop(void)
 {
     char buf[16];
-    int end;
+    int end, status;
     pid_t server = start(polite_server, &end);
 
     role("client");
@@ -218,13 +218,16 @@ static void stop(void)
     CHECK(close(client));
     say("kill(server, SIGTERM)");
     CHECK(kill(server, SIGTERM));
-    reap(server);
+    CHECK(waitpid(server, &status, 0));
+    say("waitpid(): exited: %s, with status %d",
+        WIFEXITED(status) ? "yes" : "no", WEXITSTATUS(status));
     client = new_socket();
     say("connect() = %s",
         FAILS(connect(client, AT("server.sock"), LEN), ENOENT));
     CHECK(close(client));
     CHECK(close(end));
-    CHECK(unlink("server.lock"));    // no server is left
+    say("unlink(\"server.lock\") = %s",    // no server is left
+        FAILS(unlink("server.lock"), ENOENT));
 }
 
 int main(void)
