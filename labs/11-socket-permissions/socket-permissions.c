@@ -64,7 +64,8 @@ static void set_mode(const char *path, mode_t mode)
 
 /* Root passes any mode by its capabilities. Without them it is a user like
  * others; an ordinary user has none to lose. See capset(2), capabilities(7).
- * Either owns the file, so of its mode it is the first digit that is asked. */
+ * Either owns the file, so of its mode it is the owner's digit that is asked:
+ * an ordinary user has no second uid to try the other two with. */
 static void client(int server, void (*attempt)(const union address *to),
                    const union address *to)
 {
