@@ -51,7 +51,7 @@ static void receive(const char *who, int end)
     say("read() = %zd \"%.*s\"", n, (int)n, buf);
 }
 
-/* For when nothing is queued. */
+/* For when nothing is queued: -1 EAGAIN, or 0 where there is an end. */
 static void try_read(const char *who, int end)
 {
     char byte;
@@ -96,17 +96,14 @@ static void too_short(int left, int right)
 /* Sends 0, 1, 2 and so on until the pair is full. Returns the next to send. */
 static int fill(int end)
 {
-    int next = 0, refused = 0;
+    int next = -1;
     const char *result;
 
     role("left");
-    while (refused < 2) {    // the second says: to try again does not help
+    do {
+        next++;
         result = FAILS(send(end, &next, sizeof(next), MSG_DONTWAIT), EAGAIN);
-        if (*result == '-')
-            refused++;
-        else
-            next++;
-    }
+    } while (*result != '-');    // it says "-1 EAGAIN", or how much was sent
     say("send(MSG_DONTWAIT), again and again: %s", result);
     return next;
 }
@@ -178,7 +175,7 @@ static void reader_left(int type)
     tell(who, sv[0], "bye");
     say("close(sv[0]) = %d", CHECK(close(sv[0])));
     receive(who, sv[1]);
-    (type == SOCK_DGRAM ? try_read : receive)(who, sv[1]);
+    try_read(who, sv[1]);
     struct pollfd p = {.fd = sv[1], .events = POLLIN | POLLOUT | POLLRDHUP};
     int n = CHECK(poll(&p, 1, 0));
     say("poll() = %d %s%s%s%s", n, p.revents & POLLIN ? "POLLIN|" : "",
@@ -224,6 +221,8 @@ static void third_socket(int left, int right)
                      sizeof(addr))));
     try_read("right", right);
     receive("third", third);
+    tell("left", left, "and you");
+    receive("right", right);
     CHECK(close(third));
     CHECK(unlink(addr.sun_path));
 }
