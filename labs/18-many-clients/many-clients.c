@@ -114,6 +114,8 @@ static void serve(int listener)
         if (polled[PLACES].revents != 0) {
             place->fd = CHECK(
                 accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC));
+            CHECK(setsockopt(place->fd, SOL_SOCKET, SO_SNDBUF, &(int){1},
+                             sizeof(int)));    // the least: step 3 is short
             present++;
         }
     } while (present > 0);
@@ -152,26 +154,25 @@ static void scene(void (*play)(struct person *ann, struct person *bob,
     CHECK(unlink(address.sun_path));
 }
 
-/* Text is printed as it is written. An answer comes to a whole line, and what
- * is said here is said after it: the server has then said what it has to. */
-#define TELL(who, text) tell(who, text, #text)
-
-static void tell(const struct person *p, const char *text, const char *written)
+static void tell(const struct person *p, const char *text)
 {
-    char line[64];
-    int n = 0;
-
     role(p->name);
     CHECK(send(p->fd, text, strlen(text), MSG_NOSIGNAL));
-    if (!strchr(text, '\n')) {
-        say("send(%s)", written);
-        return;
-    }
-    do {
-        errno = ENODATA;    // in case of 0, end of file
-        CHECK(recv(p->fd, &line[n], 1, 0) == 1 ? 0 : -1);
-    } while (line[n] != '\n' && ++n < 64);
-    say("send(%s), answer \"%.*s\\n\"", written, n, line);
+}
+
+/* What is sent is printed as it is written; and after the answer, if there is
+ * to be one: by then the server has said what it has to. */
+#define TELL(who, text) (tell(who, text), say("send(%s)", #text))
+#define ASK(who, text) (tell(who, text), hear(who, #text))
+
+static void hear(const struct person *p, const char *written)
+{
+    char line[64] = "";    // longer than any answer
+
+    for (size_t n = 1, len = 0; n > 0 && !strchr(line, '\n'); len += n)
+        n = (size_t)CHECK(recv(p->fd, &line[len], sizeof(line) - 1 - len, 0));
+    say("send(%s), answer \"%.*s%s\"", written, (int)strcspn(line, "\n"), line,
+        strchr(line, '\n') ? "\\n" : "");
 }
 
 static void hang_up(struct person *p)
@@ -186,52 +187,51 @@ static void at_once(struct person *ann, struct person *bob, struct person *eve)
 {
     role(ann->name);
     say("connect(), and not a word");
-    TELL(eve, "jam\n");
-    TELL(bob, "cake\n");
-    TELL(ann, "tea\n");
+    ASK(eve, "jam\n");
+    ASK(bob, "cake\n");
+    ASK(ann, "tea\n");
 }
 
 static void pieces(struct person *ann, struct person *bob, struct person *eve)
 {
     TELL(ann, "he");
-    TELL(bob, "now\n");
+    ASK(bob, "now\n");
     role(ann->name);
     say("recv(MSG_DONTWAIT) = %s",
         FAILS(recv(ann->fd, &(char){0}, 1, MSG_DONTWAIT), EAGAIN));
-    TELL(ann, "llo\nwho is");
-    TELL(ann, " there\n");
-    TELL(eve, "longer than sixteen\n");
+    ASK(ann, "llo\nwho is");
+    ASK(ann, " there\n");
+    ASK(eve, "longer than sixteen\n");
 }
 
 /* Until bob is answered, the server has seen to ann, too. So what she sends
  * piles up only when the server no longer reads her. */
 static void greedy(struct person *ann, struct person *bob, struct person *eve)
 {
-    int size = 4096;
     const char *result;
 
-    CHECK(setsockopt(ann->fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)));
+    role(ann->name);
+    CHECK(setsockopt(ann->fd, SOL_SOCKET, SO_SNDBUF, &(int){1}, sizeof(int)));
     do {
-        role(bob->name);
-        CHECK(send(bob->fd, "\n", 1, MSG_NOSIGNAL));
+        tell(bob, "\n");
         CHECK(recv(bob->fd, &(char){0}, 1, 0));
         role(ann->name);
         result = FAILS(send(ann->fd, "more\n", 5, MSG_DONTWAIT), EAGAIN);
     } while (result[0] != '-');
     say("send(\"more\\n\", MSG_DONTWAIT), again and again: %s", result);
-    TELL(eve, "cake\n");
+    ASK(eve, "cake\n");
     hang_up(ann);
 }
 
-/* The server hears of each before it hears of what eve sends afterwards. */
 static void vanish(struct person *ann, struct person *bob, struct person *eve)
 {
     TELL(ann, "te");
-    hang_up(ann);
-    TELL(eve, "jam\n");
-    TELL(bob, "cake\nand tea\n");    // both answers come, one is read
+    hang_up(ann);    // the server hears of it before it hears eve
+    ASK(eve, "jam\n");
+    TELL(bob, "cake\n");
+    ASK(eve, "tea\n");    // bob's answer has come before hers
     hang_up(bob);
-    TELL(eve, "more jam\n");
+    ASK(eve, "more jam\n");
 }
 
 int main(void)
