@@ -32,7 +32,7 @@ static void four_names(void)
         PF_UNIX, PF_LOCAL);
 }
 
-/* One process plays both: the kernel looks at sockets, not at processes. */
+/* One process plays both. On Linux the same socket may connect() again. */
 static void one_by_one(void)
 {
     const struct sockaddr *name = (const struct sockaddr *)&address;
@@ -221,7 +221,7 @@ static void three_dialogues(void)
         }
         int peer = CHECK(accept(listener, NULL, NULL));
         serve(peer);
-        CHECK(close(peer));
+        say("read() = 0, close(peer) = %d", CHECK(close(peer)));
         reap(child);
     }
     closed(listener);
