@@ -11,7 +11,6 @@
  * See unix(7), cmsg(3), sendmsg(2), recvmsg(2).
  */
 #include <dirent.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -185,7 +184,7 @@ static void barrier(const int sv[2], int gift)
         close_all(fds, RECEIVE(sv[1], PLENTY, fds));
 }
 
-/* The system call itself: musl's sendmsg() gives up beyond 252, ENOMEM. */
+/* The system call itself: older musl's sendmsg() has ENOMEM beyond 252. */
 static void too_many(const int sv[2], int gift)
 {
     int fds[MOST];
