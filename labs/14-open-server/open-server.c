@@ -78,7 +78,7 @@ static void reply(int client, int fd)
  * are the same: what step() did and knew is gone. */
 static _Noreturn void server(const char *directory)
 {
-    struct request request;
+    struct request request = {0};    // less than all of it may come
 
     setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
     say("argv[0] is \"open-server\": this process is the server");
@@ -123,7 +123,7 @@ static int ask_open(int server, const char *name, int flags, struct answer *it)
     snprintf(request.name, sizeof(request.name), "%s", name);
     CHECK(send(server, &request, sizeof(request), MSG_NOSIGNAL));
     msg.msg_control = control;
-    msg.msg_controllen = sizeof(control);
+    msg.msg_controllen = CMSG_LEN(sizeof(int));    // not two: lab 22
     ssize_t n = CHECK(recvmsg(server, &msg, MSG_CMSG_CLOEXEC));
     struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
     if (cmsg && cmsg->cmsg_len == CMSG_LEN(sizeof(int)))
