@@ -22,6 +22,10 @@
 
 #include "../../common/lab.h"
 
+#ifndef SYS_openat2
+#define SYS_openat2 437    // the headers are older than the call
+#endif
+
 /* One of the ways to open a path in dir, for reading. It may write to path. */
 typedef int way(int dir, char *path);
 
@@ -90,8 +94,8 @@ static int by_hand(int dir, char *path)
 }
 
 /* Not every kernel has it (Linux 5.6), not every container lets it through,
- * not every C library knows it; and it gives up (EAGAIN) if something has been
- * renamed between a name and the ".." after it. */
+ * not every C library knows it; and at a ".." it gives up (EAGAIN) if anything
+ * at all has been renamed meanwhile. */
 static int beneath(int dir, char *path)
 {
     enum { NO_SYMLINKS = 0x04, BENEATH = 0x08 };    // <linux/openat2.h>
@@ -128,7 +132,7 @@ static void reply(int client, int fd)
 
 static _Noreturn void server(int client, way *open_path)
 {
-    char path[64];
+    char path[64];    // longer than anything that is sent here
     ssize_t n;
 
     role("server");
@@ -150,7 +154,7 @@ static int ask_open(int server, const char *path)
 
     CHECK(send(server, path, strlen(path), MSG_NOSIGNAL));
     msg.msg_control = control;
-    msg.msg_controllen = sizeof(control);
+    msg.msg_controllen = CMSG_LEN(sizeof(int));    // not two: lab 22
     ssize_t n = CHECK(recvmsg(server, &msg, MSG_CMSG_CLOEXEC));
     struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
     if (cmsg && cmsg->cmsg_len == CMSG_LEN(sizeof(int)))
@@ -235,7 +239,7 @@ int main(void)
     step("Does O_NOFOLLOW close the last hole?");
     try_all(no_follow);
 
-    step("What does openat2() let through?");
+    step("What does openat2() let through, where there is one?");
     try_all(beneath);
 
     step("And where there is no openat2()?");
