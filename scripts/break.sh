@@ -8,8 +8,9 @@
 # check.sh, which must find a difference. Where the README says that it does not
 # compile, it must not. The old text of an edit is to occur once in the program,
 # so that nobody wonders where it belongs. With EDIT shows what that one does.
+# The program as it is has to pass first: else any edit would seem to matter.
 #
-# Exit status: 0 each makes the difference; 1; 2 for wrong usage.
+# Exit status: 0 each makes the difference; 1; 2 for wrong usage; 77 skipped.
 set -euo pipefail
 
 scripts=$(cd "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
@@ -56,6 +57,24 @@ build() {
         >"$work/said" 2>&1
 }
 
+# Ends the script if the program as it is does not pass, or is skipped.
+must_pass() {
+    local status=0
+    cp "$source" "$copy"
+    { build && "$scripts/check.sh" "$work/build/$name" >"$work/said" 2>&1; } ||
+        status=$?
+    case $status in
+        0) return ;;
+        77) cat "$work/said" ;;
+        *)
+            echo "not ok $title: it fails before anything is edited"
+            sed '1s/^not ok [^:]*:/#/; /^# next:/d' "$work/said"
+            status=1
+            ;;
+    esac
+    exit "$status"
+}
+
 # Tries edit $1, leaves what came of it in $work/said, and says what is wrong
 # with the edit, if anything.
 try() {
@@ -80,9 +99,8 @@ show() {
 }
 
 main() {
-    if (($# != 1)) || [[ ! -f $1/README.md ]]; then
-        refuse 'usage: [EDIT=2] scripts/break.sh LAB (labs/05-...)'
-    fi
+    (($# == 1)) || refuse 'usage: [EDIT=2] scripts/break.sh LAB (labs/05-...)'
+    [[ -f $1/README.md ]] || refuse "$1/README.md: no such file"
     local title edit=0 wrong bad=()
     name=$(basename -- "$1")
     title="$((10#${name%%-*})) - ${name#*-}"
@@ -93,6 +111,7 @@ main() {
     copy=$work/labs/$name/${name#*-}.c
     mkdir -p "$work/build" "${copy%/*}"
     ln -s "$scripts/../common" "$work/common"
+    must_pass
 
     if [[ -n ${EDIT-} ]]; then
         extract "$EDIT" || refuse "EDIT=$EDIT: no such edit in $readme"

@@ -250,6 +250,20 @@ exit 1\n' >"$box/bin/strace"
     said '# edit 2: it changes nothing'
 }
 
+@test "break: if the lab itself fails, or is skipped, no edit is credited" {
+    local nothing=$'-    puts("hello");\n+    puts("hel" "lo");'
+    plant_edits 'Nothing.' "$nothing" 'Nothing.' "$nothing"
+    echo 'something else' >expected/90-planted.txt
+    fails make -s break-90
+    said 'not ok 90 - planted: it fails before anything is edited'
+    said '-something else'
+    sed -i 's/puts("again");/return 77;/' labs/90-planted/planted.c
+    passes make -s break
+    said 'ok 90 - planted # SKIP'
+    said '0 passed, 0 failed, 1 skipped'
+    passes make -s break-90
+}
+
 @test "break: an edit of what is not in the program, or twice, is found" {
     plant_edits 'It was another lab.' $'-    puts("tea");\n+    puts("cake");' \
         'Which?' $'-    \n+    puts("cake");'
