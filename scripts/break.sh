@@ -126,6 +126,8 @@ main() {
         wrong=$(try "$edit")
         [[ -z $wrong ]] || bad+=("edit $edit: $wrong")
     done
+    (($(grep -c '^\*\*Edit ' "$readme") == edit)) ||
+        bad+=("edit $((edit + 1)): this number is missing, or its diff is")
     ((edit >= 2)) || bad+=("a lab has at least two edits")
     if ((${#bad[@]} == 0)); then
         echo "ok $title: $edit edits, each makes a difference"

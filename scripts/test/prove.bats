@@ -287,6 +287,15 @@ exit 1\n' >"$box/bin/strace"
     said 'a lab has at least two edits'
 }
 
+@test "break: no edit is left out because of its number" {
+    plant_edits 'It says good-bye.' "$says_good_bye" \
+        'It says good-bye.' "$says_good_bye" \
+        'Nothing.' $'-    puts("hello");\n+    puts("hel" "lo");'
+    sed -i 's/Edit 3/Edit 4/' labs/90-planted/README.md
+    fails make -s break-90
+    said '# edit 3: this number is missing, or its diff is'
+}
+
 @test "break: EDIT=1 shows what the edit does" {
     plant_edits 'It says good-bye.' "$says_good_bye"
     passes make -s break-90 EDIT=1
