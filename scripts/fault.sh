@@ -195,8 +195,8 @@ find_call() {
         fi
         return
     done < <(sort "$calls")
-    refuse "CALL=$CALL: lab ${title%% *} makes no such call;$(
-        printf ' %s' 'it makes these:' "${made[@]}"
+    refuse "CALL=$CALL: lab ${title%% *} makes no such call that can fail;$(
+        printf ' %s' 'these can:' "${made[@]}"
     )"
 }
 
@@ -218,12 +218,12 @@ one_call() {
     fi
 }
 
+need_strace
 if [[ -n ${ERROR-} ]]; then
     [[ -n ${CALL-} ]] || refuse "ERROR=$ERROR: for which call? CALL=accept"
     strace -qq -o /dev/null -e "inject=close:error=$ERROR:when=9999" true \
         2>/dev/null || refuse "ERROR=$ERROR: no such error; see errno(3)"
 fi
-need_strace
 record
 if [[ -n ${CALL-} ]]; then
     where=$(find_call)
