@@ -86,9 +86,12 @@ same() {
     done
 }
 
-# Is this a line that a lab prints, or that its check ends with?
+# Is line $1 of README $2 one that its lab prints (for the suite's own README,
+# any lab), or that its check ends with?
 is_output() {
-    grep -qxFe "$1" expected/*.txt || [[ $1 =~ ^ok\ [0-9]+\ -\  ]]
+    local name
+    name=$(basename "$(dirname "$2")")
+    grep -qxFe "$1" "expected/${name#.}"*.txt || [[ $1 =~ ^ok\ [0-9]+\ -\  ]]
 }
 
 # The simple commands in README $1: what it sets off, unless it is output, and
@@ -98,7 +101,7 @@ commands() {
     local line span='`((make|scripts/|git|strace|cc|rm|ln|[A-Z_]+=)[^`]*)`'
     sed '/^```/,/^```/d' "$1" | while IFS= read -r line; do
         if [[ $line == '    '* ]]; then
-            is_output "${line#    }" || echo "$line"
+            is_output "${line#    }" "$1" || echo "$line"
         fi
         while [[ $line =~ $span ]]; do
             echo "${BASH_REMATCH[1]}"
