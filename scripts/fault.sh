@@ -108,14 +108,17 @@ names_left() {
 }
 
 # What there is to say of the run in directory $1 with call $2: "survived" and
-# how, or what it did instead. Nothing if the fault never came.
+# how, or what it did instead. Nothing if the fault never came, and all was well.
 verdict() {
     local log status end took left='' names line
     local line_of='([0-9]+)\.([0-9]{6}) [^'$'\n'']*'
     local injected="$line_of = -1 E[A-Z0-9]+ \(([^)]*)\) \(INJECTED"
-    log=$(<"$1/build/$name.log")
-    [[ $log =~ $injected ]] || return 0
     read -r status end <"$1/end"
+    log=$(<"$1/build/$name.log") || log=
+    if [[ ! $log =~ $injected ]]; then
+        ((status == 0)) || echo "exit status $status, and no fault in the log"
+        return
+    fi
     took=$(((end - ${BASH_REMATCH[1]}${BASH_REMATCH[2]}) / 1000))
     [[ $log != *sun_path=@* ]] || left=$(names_left "$log") || true
     names="\b(\w*_)?($(names_of "$2"))\w*\(|\bSYS_$2\b"

@@ -92,6 +92,19 @@ says_good_bye=$'-    puts("hello");\n+    puts("good-bye");'
     said '-something else'
 }
 
+@test "shake and fault: what goes wrong after the first run is not left out" {
+    local first="access(\"$box/been\", F_OK) && creat(\"$box/been\", 0600) > 0"
+    plant "step(\"Who?\"); if (!($first)) { fputs(\"no\", stderr); return 77; }" \
+        '1. Who?'
+    fails make -s shake-90
+    said 'not ok 90 - planted: 3 schedules, 1 output'
+    said '# SKIP no'
+    rm "$box/been"
+    plant "step(\"Who?\"); if (!($first)) _exit(3); CHECK(close(0));" '1. Who?'
+    fails make -s fault-90
+    said 'exit status 3, and no fault in the log'
+}
+
 @test "shake: what a lab with a clock does in a loop is left alone" {
     local loop='for (int i = 0; i < 2000; i++) CHECK(close(CHECK(dup(0))));'
     plant "step(\"How long?\"); $loop" '1. How long?'
