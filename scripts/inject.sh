@@ -15,8 +15,9 @@ if [[ ! -x $1 ]]; then
 fi
 program=$(realpath -- "$1")
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-export scripts
+# After Ctrl-C, no run is left, and nothing of what it had in its own TMPDIR.
+trap 'trap "" INT TERM; wait; rm -rf "$work"' EXIT
+export scripts TMPDIR=$work
 
 # Ends the script, as skipped, where nothing can be traced.
 need_strace() {

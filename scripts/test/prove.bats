@@ -228,6 +228,16 @@ exit 1\n' >"$box/bin/strace"
     done
 }
 
+@test "shake and fault: who ends them early finds nothing left" {
+    local loop='for (int i = 0; i < 99; i++) CHECK(close(CHECK(dup(0))));'
+    plant "step(\"Who?\"); $loop" '1. Who?'
+    make -s build/90-planted build/spare
+    for verb in shake fault; do
+        # Teardown looks into TMPDIR; make would not wait for all of them.
+        yields 124 timeout 1 "scripts/$verb.sh" build/90-planted
+    done
+}
+
 @test "shake and fault: a lab that is skipped is no pass, a broken one fails" {
     plant 'fputs("no such sockets in this kernel\n", stderr); return 77;' hello
     for verb in shake fault; do
