@@ -37,11 +37,12 @@ need_strace() {
 }
 
 # Makes $1/build/$name, a program that runs strace with the arguments that
-# follow. It has its own path in $log, where what is logged may be kept.
+# follow. $log is where it may keep a log. Not every sh has the $'...' that
+# bash quotes a path with.
 wrap() {
     mkdir -p "$1/build"
     # shellcheck disable=SC2016 # it is that program's $0
-    printf '#!/bin/sh\nexport log="$0.log"\nexec strace -qq %s\n' \
+    printf '#!/usr/bin/env bash\nexport log="$0.log"\nexec strace -qq %s\n' \
         "${*:2}" >"$1/build/$name"
     chmod +x "$1/build/$name"
 }

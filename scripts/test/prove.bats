@@ -228,6 +228,14 @@ exit 1\n' >"$box/bin/strace"
     done
 }
 
+@test "shake and fault: the path need not be ASCII" {
+    local copy=$box/$'na\303\257ve'
+    cp -R . "$copy"
+    cd "$copy"
+    plant 'step("Who?");' '1. Who?'
+    LC_ALL=C passes make -s shake-90 fault-90
+}
+
 @test "shake and fault: who ends them early finds nothing left" {
     local loop='for (int i = 0; i < 99; i++) CHECK(close(CHECK(dup(0))));'
     plant "step(\"Who?\"); $loop" '1. Who?'
