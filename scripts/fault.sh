@@ -182,25 +182,31 @@ refuse() {
     exit 2
 }
 
-# Where the call is that is CALL in C: "WHO CALL NTH". The first one of the
-# first process, if it makes any, or else each child's first.
+# Where the call is that is CALL in C: "WHO CALL NTH". Several functions may end
+# in one system call, and one function in several. So this tries the first few
+# and takes the one whose message names CALL; failing that, one that is called
+# so by the kernel, or that the lab did not survive.
 find_call() {
-    local call before all most made=()
-    while read -r call _ before all most; do
-        [[ -n $(error_of "$call") ]] || continue
-        ((all > before || most > 0)) || continue
-        made+=("$call")
-        [[ $CALL =~ ^($call|$(names_of "$call"))$ ]] || continue
-        if ((all > before)); then
-            echo "first $call $((before + 1))"
-        else
-            echo "child $call 1"
-        fi
-        return
-    done < <(sort "$calls")
-    refuse "CALL=$CALL: lab ${title%% *} makes no such call that can fail;$(
-        printf ' %s' 'these can:' "${made[@]}"
+    local who call nth error
+    [[ $CALL =~ ^[a-z_0-9]+$ ]] || refuse "CALL=$CALL: no function's name"
+    faults >"$work/faults"
+    while read -r who call nth error; do
+        [[ ! $CALL =~ ^($call|$(names_of "$call"))$ ]] ||
+            echo "$who $call $nth $error"
+    done <"$work/faults" | head -n 24 >"$work/some"
+    beside try <"$work/some"
+    while read -r who call nth _; do
+        ! grep -qs "\b$CALL(" "$work/runs/$call.$nth.$who/err" || break
+    done <"$work/some"
+    [[ -n ${nth-} ]] || while read -r who call nth _; do
+        [[ $call != "$CALL" ]] &&
+            grep -qs ^survived "$work/runs/$call.$nth.$who/said" || break
+    done <"$work/some"
+    [[ -n ${nth-} ]] || refuse "CALL=$CALL: lab ${title%% *} makes no such call\
+ that can fail; these can, by the kernel's names: $(
+        cut -d ' ' -f 2 "$work/faults" | sort -u | paste -sd ' '
     )"
+    echo "$who $call $nth"
 }
 
 # Makes that call fail, live, and says what came of it.

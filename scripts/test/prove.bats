@@ -73,6 +73,13 @@ says_good_bye=$'-    puts("hello");\n+    puts("good-bye");'
     said 'schedules, 2 outputs'
 }
 
+@test "shake: nor is a sleep of a second" {
+    plant_race 1000000 0 "$child_first"
+    fails make -s shake-90
+    said 'schedules, 2 outputs'
+    said 'nanosleep:error=EINTR:when=1'
+}
+
 @test "shake: processes in order have one output" {
     plant 'step("Who is first?");
            pid_t child = CHECK(fork());
@@ -162,7 +169,7 @@ says_good_bye=$'-    puts("hello");\n+    puts("good-bye");'
     said 'exit status 1; no message names accept'
     plant_server 'int peer = accept(listener, NULL, NULL);
                   if (peer == -1) { perror("accept()"); for (;;) pause(); }'
-    TIMEOUT=1 fails make -s fault-90 CALL=accept
+    TIMEOUT=2 fails make -s fault-90 CALL=accept
     said 'not ok 90 - planted: it did not end'
 }
 
@@ -174,16 +181,16 @@ says_good_bye=$'-    puts("hello");\n+    puts("good-bye");'
             perror("accept()");
             return system("sleep 9 >/dev/null 2>&1 & sleep 0.2") + 1;
         }'
-    TIMEOUT=1 fails make -s fault-90 CALL=accept
+    TIMEOUT=3 fails make -s fault-90 CALL=accept
     said 'not ok 90 - planted: it did not end'
     said '90-planted left behind, now removed: process sleep'
     plant_server 'int peer = accept(listener, NULL, NULL);
         if (peer == -1) {
             perror("accept()");
-            return system("cd /; exec env -i sleep 4 >/dev/null 2>&1 &"
+            return system("cd /; exec env -i sleep 9 >/dev/null 2>&1 &"
                           "sleep 0.2") + 1;
         }'
-    TIMEOUT=1 fails make -s fault-90 CALL=accept
+    TIMEOUT=3 fails make -s fault-90 CALL=accept
     said "it left abstract names behind: @lab-"
 }
 
@@ -195,13 +202,20 @@ says_good_bye=$'-    puts("hello");\n+    puts("good-bye");'
     said ': main: accept(listener, NULL, NULL) = -1 (Too many open files in sys'
     said 'ok 90 - planted: survived: it said so, exit status 1'
     passes make -s fault-90 CALL=printf
-    said 'inject=write:error=EIO'
+    said 'inject=write:error=EIO:when=1 '
+    sed -i 's/(int)write(.*5)/(int)CHECK(&)/; s/CHECK((int)/CHECK(/' \
+        labs/90-planted/planted.c
+    passes make -s fault-90 CALL=write
+    said 'inject=write:error=EIO:when=2 '
 }
 
 @test "fault: what cannot be tried is refused in one line" {
     plant_server 'int peer = CHECK(accept(listener, NULL, NULL));'
     fails make -s fault-90 CALL=recvmsg
-    said 'CALL=recvmsg: lab 90 makes no such call that can fail; these can: acc'
+    said "CALL=recvmsg: lab 90 makes no such call that can fail; these can, by \
+the kernel's names: accept bind"
+    fails make -s fault-90 CALL='rec*'
+    said "CALL=rec*: no function's name"
     fails make -s fault-90 CALL=accept ERROR=EWHAT
     said 'ERROR=EWHAT: no such error; see errno(3)'
     fails make -s fault-90 ERROR=EMFILE
