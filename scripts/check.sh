@@ -43,18 +43,21 @@ complaint() {
 }
 
 # What the reader needs to see of lab number $1 with status $2, and to try next.
-# If the lab ended early, what it did not come to would only hide the reason.
+# If the lab ended early, what it did not come to would only hide the reason: it
+# is compared as far as it came.
 explain() {
-    local colour=auto
+    local colour=auto lines
     [[ -z ${NO_COLOR-} && ${TERM-} != dumb ]] || colour=never
     [[ -n $live ]] || sed 's/^/# /' "$work/err"
+    if [[ -e $expected ]]; then
+        lines=$(wc -l <"$work/out")
+        (($2 != 0)) || lines=-0 # all of it
+        diff -u --color="$colour" --label "${expected#"$scripts/../"}" \
+            --label yours <(head -n "$lines" "$expected") "$work/out" || true
+    fi
     if (($2 != 0)); then
         [[ -n $live ]] || echo "# next: 'make lab-$1' shows how far it came"
         return
-    fi
-    if [[ -e $expected ]]; then
-        diff -u --color="$colour" --label "${expected#"$scripts/../"}" \
-            --label yours "$expected" "$work/out" || true
     fi
     echo "# next: undo the change; or, if this output is right: make accept-$1"
 }
