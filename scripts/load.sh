@@ -24,26 +24,35 @@ for ((i = $(nproc); i > 0; i--)); do
     busy+=("$!")
 done
 
-status=0
-for program in "$@"; do
-    name=${program##*/}
-    bad=0 skip=
+# Judges program $1 again and again, and says once what came of it.
+judge() {
+    local name=${1##*/} bad=0 skip='' run verdict
+    local title="$((10#${name%%-*})) - ${name#*-}"
     for ((run = 1; run <= runs; run++)); do
         verdict=0
-        "$scripts/check.sh" "$program" >"$work/run" 2>&1 || verdict=$?
+        "$scripts/check.sh" "$1" >"$work/$name" 2>&1 || verdict=$?
         case $verdict in
             0) ;;
             77) skip=' # SKIP the lab was skipped' ;;
-            *) ((++bad > 1)) || sed 's/^/# /' "$work/run" >"$work/first" ;;
+            *) ((++bad > 1)) || sed 's/^/# /' "$work/$name" >"$work/$name.bad" ;;
         esac
     done
-    title="$((10#${name%%-*})) - ${name#*-}"
     if ((bad == 0)); then
         echo "ok $title ($runs runs under load)$skip"
     else
-        echo "not ok $title: $bad of $runs runs under load; the first:"
-        cat "$work/first"
-        status=1
+        echo "not ok $title: $bad of $runs runs under load; the first:
+$(<"$work/$name.bad")"
     fi
+}
+
+judges=()
+for program in "$@"; do
+    ((${#judges[@]} < 2 * $(nproc))) || {
+        wait "${judges[0]}"
+        judges=("${judges[@]:1}")
+    }
+    judge "$program" &
+    judges+=("$!")
 done
-exit "$status"
+wait "${judges[@]}"
+[[ -z $(compgen -G "$work/*.bad") ]]
