@@ -199,8 +199,8 @@ find_call() {
         ! grep -qs "\b$CALL(" "$work/runs/$call.$nth.$who/err" || break
     done <"$work/some"
     [[ -n ${nth-} ]] || while read -r who call nth _; do
-        [[ $call != "$CALL" ]] &&
-            grep -qs ^survived "$work/runs/$call.$nth.$who/said" || break
+        [[ $call != "$CALL" ]] || break
+        grep -qs ^survived "$work/runs/$call.$nth.$who/said" || break
     done <"$work/some"
     [[ -n ${nth-} ]] || refuse "CALL=$CALL: lab ${title%% *} makes no such call\
  that can fail; these can, by the kernel's names: $(

@@ -68,8 +68,8 @@ record() {
 
 # Makes $1/build/$name, which runs the lab with something done to one call: $2
 # is who makes it (first or child: the first process, or each of its children),
-# $3 the call, $4 which of them, $5 what is done to it. $1/command has what one
-# would type to see the same.
+# $3 the call, $4 which of them, $5 what is done to it; then other options, if
+# any. $1/command has what one would type to see the same.
 #
 # strace counts in each process by itself. So it does not follow the children
 # where only the first process is meant and they come that far, too; and where
@@ -85,10 +85,10 @@ aim() {
     fi
     wrap "$1" "${follow[@]/%/ --seccomp-bpf}" \
         -ttt -o "'|grep -e @ -e ED\\)\$ >\"\$log\"'" \
-        -e "trace=$call,bind,getsockname" -e "$inject" \
+        -e "trace=$call,bind,getsockname,/nanosleep" -e "$inject" "${@:6}" \
         ${spare:+"${scripts@Q}/../${spare[*]}"} "${program@Q}"
-    echo "strace" "${follow[@]}" -e "$inject" "${spare[@]}" "build/$name" \
-        >"$1/command"
+    echo "strace" "${follow[@]}" -e "$inject" "${@:6}" "${spare[@]}" \
+        "build/$name" >"$1/command"
 }
 
 # Runs $1 with each line of standard input as its arguments, several at once:

@@ -1,0 +1,103 @@
+#!/usr/bin/env bats
+# break.bats -- does break find an edit that breaks nothing?
+
+load helper
+
+# A README for lab 90, with these edits of "hello": each a text and a new line.
+# shellcheck disable=SC2016 # those are no commands
+plant_edits() {
+    local number=0
+    plant 'puts("hello");
+    puts("again");' $'hello\nagain'
+    echo '## Break it' >labs/90-planted/README.md
+    while (($# > 0)); do
+        printf '\n**Edit %d.** %s\n\n```diff\n%s\n```\n' $((++number)) "$1" "$2"
+        shift 2
+    done >>labs/90-planted/README.md
+}
+
+says_good_bye=$'-    puts("hello");\n+    puts("good-bye");'
+
+@test "break: two edits that make a difference" {
+    plant_edits 'It says good-bye.' "$says_good_bye" \
+        'It does not compile.' $'-    puts("hello");\n+    no such thing'
+    passes make -s break-90
+    said 'ok 90 - planted: 2 edits, each makes a difference'
+    passes make -s break
+    said '1 passed, 0 failed, 0 skipped'
+}
+
+@test "break: an edit that changes nothing is found" {
+    plant_edits 'It says good-bye.' "$says_good_bye" \
+        'Nothing.' $'-    puts("hello");\n+    puts("hel" "lo");'
+    fails make -s break-90
+    said 'not ok 90 - planted: 2 edits, 1 wrong'
+    said '# edit 2: it changes nothing'
+}
+
+@test "break: if the lab itself fails, or is skipped, no edit is credited" {
+    local nothing=$'-    puts("hello");\n+    puts("hel" "lo");'
+    plant_edits 'Nothing.' "$nothing" 'Nothing.' "$nothing"
+    echo 'something else' >expected/90-planted.txt
+    fails make -s break-90
+    said 'not ok 90 - planted: it fails before anything is edited'
+    said '-something else'
+    sed -i 's/puts("again");/return 77;/' labs/90-planted/planted.c
+    passes make -s break
+    said 'ok 90 - planted # SKIP'
+    said '0 passed, 0 failed, 1 skipped'
+    passes make -s break-90
+}
+
+@test "break: an edit of what is not in the program, or twice, is found" {
+    plant_edits 'It was another lab.' $'-    puts("tea");\n+    puts("cake");' \
+        'Which?' $'-    \n+    puts("cake");'
+    printf '\n    \n    \n' >>labs/90-planted/planted.c
+    fails make -s break-90
+    said '# edit 1: its old text does not occur in the program'
+    said '# edit 2: its old text occurs more than once in the program'
+}
+
+@test "break: whether it compiles is as the text says" {
+    plant_edits 'What?' $'-    puts("hello");\n+    no such thing' \
+        'It does not compile.' "$says_good_bye"
+    fails make -s break-90
+    said '# edit 1: it does not compile'
+    said '# edit 2: it compiles, and its text says that it does not'
+}
+
+@test "break: one edit is too few" {
+    plant_edits 'It says good-bye.' "$says_good_bye"
+    fails make -s break-90
+    said 'a lab has at least two edits'
+}
+
+@test "break: no edit is left out because of its number" {
+    plant_edits 'It says good-bye.' "$says_good_bye" \
+        'It says good-bye.' "$says_good_bye" \
+        'Nothing.' $'-    puts("hello");\n+    puts("hel" "lo");'
+    sed -i 's/Edit 3/Edit 4/' labs/90-planted/README.md
+    fails make -s break-90
+    said '# edit 3: this number is missing, or its diff is'
+}
+
+@test "break: EDIT=1 shows what the edit does" {
+    plant_edits 'It says good-bye.' "$says_good_bye"
+    passes make -s break-90 EDIT=1
+    said '**Edit 1.** It says good-bye.'
+    said '+    puts("good-bye");'
+    said '+good-bye'
+    [[ $output != *accept-90* ]]
+    fails make -s break-90 EDIT=2
+    said 'EDIT=2: no such edit in labs/90-planted/README.md'
+}
+
+@test "shake, fault, break: an unknown lab, or a wrong call, is refused" {
+    plant 'puts("hello");' hello
+    for verb in shake fault break; do
+        fails make -s "$verb-99"
+        said 'there is no lab 99; the labs are: 90'
+        yields 2 "scripts/$verb.sh"
+        said "scripts/$verb.sh"
+    done
+}
