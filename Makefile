@@ -65,10 +65,10 @@ $(numbers:%=accept-%): accept-%: build/$$(call named,$$*)
 	@scripts/accept.sh $<
 
 # These run on their own, live; shake, fault and break below keep the results.
-$(numbers:%=shake-%): shake-%: build/$$(call named,$$*) build/spare
+$(numbers:%=shake-%): shake-%: build/$$(call named,$$*) build/chosen.so
 	@scripts/shake.sh $< || [ $$? = 77 ]
 
-$(numbers:%=fault-%): fault-%: build/$$(call named,$$*) build/spare
+$(numbers:%=fault-%): fault-%: build/$$(call named,$$*) build/chosen.so
 	@scripts/fault.sh $< || [ $$? = 77 ]
 
 $(numbers:%=break-%): break-%: labs/$$(call named,$$*) | writable
@@ -127,13 +127,13 @@ build/flags: FORCE | writable
 $(call tap,$(names) $(varied:build/%=%)): build/results/%.tap: build/% FORCE
 	@scripts/check.sh $< | tee $@
 
-# What shake and fault start a lab with, where its children alone are meant.
-build/spare: scripts/spare.c build/flags | writable
-	-$(CC) -O2 -static -o $@ $<
+# What shake and fault load into a lab where only one of its children is meant.
+build/chosen.so: scripts/chosen.c build/flags | writable
+	-$(CC) -O2 -shared -fPIC -pthread -o $@ $< -ldl
 
-build/results/shake/%.tap: build/% build/spare FORCE
+build/results/shake/%.tap: build/% build/chosen.so FORCE
 	@scripts/shake.sh $< | tee $@
-build/results/fault/%.tap: build/% build/spare FORCE
+build/results/fault/%.tap: build/% build/chosen.so FORCE
 	@CALL= ERROR= scripts/fault.sh $< | tee $@
 build/results/break/%.tap: labs/% FORCE
 	@EDIT= scripts/break.sh $< | tee $@
@@ -146,8 +146,9 @@ build/results/tests.tap: $(tests) FORCE
 build/results/shellcheck.tap: lint = shellcheck $(scripts)
 build/results/shfmt.tap: lint = shfmt -i 4 -ci -d $(scripts)
 build/results/clang-format.tap: lint = clang-format -n --Werror \
-    $(sources) scripts/spare.c common/lab.h
-build/results/clang-tidy.tap: lint = clang-tidy --quiet $(sources) scripts/spare.c -- -Wall
+    $(sources) scripts/chosen.c common/lab.h
+build/results/clang-tidy.tap: lint = clang-tidy --quiet $(sources) \
+    scripts/chosen.c -- -Wall
 $(call tap,$(linters)): build/results/%.tap: FORCE
 	@scripts/tap.sh $* $(lint) | tee $@
 

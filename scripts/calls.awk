@@ -1,8 +1,10 @@
 # calls.awk -- count the calls in a log of 'strace -f -n -o', for inject.sh
 #
-# Prints a line for each: the call, its number, how many times the first process
-# makes it before the heading of step 1 (that is the loader), how many times in
-# all, and the most times that any one of its children makes it.
+# Prints a line for each call of each process: who makes it (0 is the first, 1
+# its child that was born first, and so on), the call, its number, the first and
+# the last time that counts, and how many times any other process makes it, at
+# most. What the first process does before the heading of step 1 does not count:
+# that is the loader.
 
 match($0, /^[0-9]+ +\[ *[0-9]+\] [a-z0-9_]+\(/) {
     split(substr($0, 1, RLENGTH - 1), word, /[][ ]+/)
@@ -13,14 +15,29 @@ match($0, /^[0-9]+ +\[ *[0-9]+\] [a-z0-9_]+\(/) {
         for (call in number)
             before[call] = count[first, call]
     }
+    processes[word[1]]
     number[word[3]] = word[2]
-    n = ++count[word[1], word[3]]
-    if (word[1] != first && n > most[word[3]])
-        most[word[3]] = n
+    ++count[word[1], word[3]]
+}
+
+function who(process,    other, older) {
+    for (other in processes)
+        older += other + 0 < process + 0
+    return process == first ? 0 : older
+}
+
+function most_of_others(process, call,    other, most) {
+    for (other in processes)
+        if (other != process && count[other, call] > most)
+            most = count[other, call]
+    return most + 0
 }
 
 END {
-    for (call in number)
-        print call, number[call], before[call] + 0, count[first, call] + 0,
-            most[call] + 0
+    for (process in processes)
+        for (call in number)
+            if (count[process, call] > 0)
+                print who(process), call, number[call], \
+                    process == first ? before[call] + 1 : 1, \
+                    count[process, call], most_of_others(process, call)
 }

@@ -5,8 +5,9 @@
 #        CALL=accept [ERROR=EMFILE] scripts/fault.sh PROGRAM
 #
 # Runs the lab again and again under strace(1), which each time makes one call
-# fail: every call that can fail, each time that the first process makes it, and
-# each time that its children do (of those in a long loop, the first five). To
+# fail: every call that can fail, each time that the first process makes it from
+# the heading of step 1 on (before is the loader), and each time that each child
+# does (in a long loop, the first five); with one error of those it may have. To
 # survive is to end within two seconds, with a status that is not 0 and a
 # message that names the call and the reason; or to print exactly what is
 # expected; and to leave no process, no abstract name, and after success no
@@ -28,7 +29,8 @@ fi
 # and for those that are the C library's own: memory, threads, the clock.
 error_of() {
     case $1 in
-        get*id | umask | alarm | *itimer | exit* | rt_sig* | restart_syscall) ;;
+        get*id | umask | alarm | *itimer | pause | exit* | rt_sig*) ;;
+        restart_syscall) ;;
         brk | m*map | mprotect | madvise | futex | rseq | set_* | arch_*) ;;
         getrandom | clock_* | sched_* | membarrier) ;;
         accept* | socket* | pipe* | dup* | open* | *fd* | fcntl) echo EMFILE ;;
@@ -70,21 +72,15 @@ names_of() {
 
 # Lines "WHO CALL NTH ERROR".
 faults() {
-    local call error before all most
-    while read -r call _ before all most; do
+    local who call error nth last
+    while read -r who call _ nth last _; do
         error=$(error_of "$call")
         [[ -n $error ]] || continue
-        invocations first "$call" "$error" $((before + 1)) "$all"
-        invocations child "$call" "$error" 1 "$most"
+        ((last < 1000)) || last=$((nth + 4))
+        for (( ; nth <= last; nth++)); do
+            echo "$who $call $nth $error"
+        done
     done <"$calls"
-}
-
-invocations() {
-    local last=$5 nth
-    ((last < 1000)) || last=$(($4 + 4))
-    for ((nth = $4; nth <= last; nth++)); do
-        echo "$1 $2 $nth $3"
-    done
 }
 
 # Runs what aim made in directory $1; with $2, --live.
@@ -107,8 +103,14 @@ names_left() {
         sed 's/\\0/@/g') <(awk '{ print $8 }' /proc/net/unix) | sort -u
 }
 
+# The run in directory $1, with status $2, is just as one without a fault.
+is_as_expected() {
+    (($2 == 0)) && [[ ! -s $1/err ]] &&
+        cmp -s "$1/out" "$scripts/../expected/$name.txt"
+}
+
 # What there is to say of the run in directory $1 with call $2: "survived" and
-# how, or what it did instead. Nothing if the fault never came, and all was well.
+# how, or what it did instead. Nothing if no fault came, and all was well.
 verdict() {
     local log status end took left='' names line
     local line_of='([0-9]+)\.([0-9]{6}) [^'$'\n'']*'
@@ -116,7 +118,8 @@ verdict() {
     read -r status end <"$1/end"
     log=$(<"$1/build/$name.log") || log=
     if [[ ! $log =~ $injected ]]; then
-        ((status == 0)) || echo "exit status $status, and no fault in the log"
+        is_as_expected "$1" "$status" ||
+            echo "exit status $status, not as expected, but no fault in the log"
         return
     fi
     took=$(((end - ${BASH_REMATCH[1]}${BASH_REMATCH[2]}) / 1000))
@@ -131,8 +134,7 @@ verdict() {
         echo 'it did not end'
     elif grep -q '^run.sh: .* left behind' "$1/err"; then
         echo 'it left something behind'
-    elif ((status == 0)) && [[ ! -s $1/err ]] &&
-        cmp -s "$1/out" "$scripts/../expected/$name.txt"; then
+    elif is_as_expected "$1" "$status"; then
         echo 'survived: all is as expected'
     elif ((status == 0)); then
         echo 'exit status 0, but it did not print just what is expected'
@@ -150,7 +152,7 @@ verdict() {
 # One fault: who, call, nth, error. One that never came is none.
 # shellcheck disable=SC2317 # beside calls it
 try() {
-    local directory=$work/runs/$2.$3.$1
+    local directory=$work/runs/$1.$2.$3
     aim "$directory" "$1" "$2" "$3" "error=$4"
     run "$directory"
     verdict "$directory" "$2" >"$directory/said"
@@ -178,34 +180,35 @@ every_call() {
 }
 
 refuse() {
-    echo "fault.sh: $1" >&2
+    echo "fault.sh: $*" >&2
     exit 2
 }
 
 # Where the call is that is CALL in C: "WHO CALL NTH". Several functions may end
 # in one system call, and one function in several. So this tries the first few
-# and takes the one whose message names CALL; failing that, one that is called
-# so by the kernel, or that the lab did not survive.
+# and takes the one whose message names CALL; failing that, one that the kernel
+# calls so, or that the lab did not survive. If not even the loader makes any in
+# the first process, it is that of all children: that is simpler to show.
 find_call() {
     local who call nth error
     [[ $CALL =~ ^[a-z_0-9]+$ ]] || refuse "CALL=$CALL: no function's name"
-    faults >"$work/faults"
+    faults | sort -n -s -k 1,1 >"$work/faults"
     while read -r who call nth error; do
         [[ ! $CALL =~ ^($call|$(names_of "$call"))$ ]] ||
             echo "$who $call $nth $error"
     done <"$work/faults" | head -n 24 >"$work/some"
     beside try <"$work/some"
     while read -r who call nth _; do
-        ! grep -qs "\b$CALL(" "$work/runs/$call.$nth.$who/err" || break
+        ! grep -qs "\b$CALL(" "$work/runs/$who.$call.$nth/err" || break
     done <"$work/some"
     [[ -n ${nth-} ]] || while read -r who call nth _; do
         [[ $call != "$CALL" ]] || break
-        grep -qs ^survived "$work/runs/$call.$nth.$who/said" || break
+        grep -qs ^survived "$work/runs/$who.$call.$nth/said" || break
     done <"$work/some"
-    [[ -n ${nth-} ]] || refuse "CALL=$CALL: lab ${title%% *} makes no such call\
- that can fail; these can, by the kernel's names: $(
-        cut -d ' ' -f 2 "$work/faults" | sort -u | paste -sd ' '
-    )"
+    [[ -n ${nth-} ]] || refuse "CALL=$CALL: lab ${title%% *} makes no such" \
+        "call that can fail; these can, by the kernel's names:" \
+        "$(cut -d ' ' -f 2 "$work/faults" | sort -u | paste -sd ' ')"
+    ((nth > 1)) || grep -q "^0 $call " "$calls" || who=all
     echo "$who $call $nth"
 }
 

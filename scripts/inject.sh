@@ -24,11 +24,9 @@ need_strace() {
     local why
     if ! command -v strace >/dev/null; then
         why="strace is not installed: 'scripts/setup.sh --dev' installs it"
-    elif ! why=$(strace -f --seccomp-bpf -qq -o /dev/null \
+    elif ! why=$(strace -f -n --seccomp-bpf -qq -o /dev/null \
         -e inject=close:delay_exit=1:when=1 true 2>&1); then
         why="strace may not trace here: ${why%%$'\n'*}"
-    elif [[ ! -x $scripts/../build/spare ]]; then
-        why="there is no static C library: 'scripts/setup.sh --dev' installs it"
     else
         return 0
     fi
@@ -67,28 +65,31 @@ record() {
 }
 
 # Makes $1/build/$name, which runs the lab with something done to one call: $2
-# is who makes it (first or child: the first process, or each of its children),
-# $3 the call, $4 which of them, $5 what is done to it; then other options, if
-# any. $1/command has what one would type to see the same.
+# is who makes it (0 is the first process, 1 its first child, "all" is whoever
+# does), $3 the call, $4 which of them, $5 what is done to it; then come other
+# options. $1/command has what one would type to see the same.
 #
-# strace counts in each process by itself. So it does not follow the children
-# where only the first process is meant and they come that far, too; and where
-# only they are meant, spare (see spare.c) takes the first one's count past it.
+# strace counts in each process by itself. Where others come that far, too, it
+# does not follow the children if the first process is meant, and otherwise
+# chosen.so takes that child further than any other process ever comes (but not
+# by calls that do what they do whatever their arguments are).
 aim() {
-    local who=$2 call=$3 nth=$4 number all most
-    local inject="inject=$3:$5:when=$4" follow=(-f) spare=()
-    read -r _ number _ all most <<<"$(grep "^$call " "$calls")"
-    if [[ $who == first ]] && ((most >= nth)); then
+    local who=$2 call=$3 nth=$4 number others ahead=0 follow=(-f) chosen=()
+    read -r _ _ number _ _ others <<<"$(grep "^$who $call " "$calls")"
+    if ((others >= nth && who == 0)); then
         follow=()
-    elif [[ $who == child && $call != exit_group ]] && ((all >= nth)); then
-        spare=(build/spare "$number" "$nth")
+    elif ((others >= nth)) && [[ $call != @(exit_group|*fork|setsid) ]]; then
+        ahead=$((others + others / 4 + 50)) # it may be more next time
+        chosen=(-E "CHOSEN=$who,$number,$ahead" -E LD_PRELOAD=build/chosen.so)
     fi
+    local inject=(-e "inject=$call:$5:when=$((ahead + nth))" "${@:6}")
     wrap "$1" "${follow[@]/%/ --seccomp-bpf}" \
         -ttt -o "'|grep -e @ -e ED\\)\$ >\"\$log\"'" \
-        -e "trace=$call,bind,getsockname,/nanosleep" -e "$inject" "${@:6}" \
-        ${spare:+"${scripts@Q}/../${spare[*]}"} "${program@Q}"
-    echo "strace" "${follow[@]}" -e "$inject" "${@:6}" "${spare[@]}" \
-        "build/$name" >"$1/command"
+        -e "trace=$call,bind,getsockname,/nanosleep" "${inject[@]}" \
+        "${chosen[@]/build\//}" \
+        ${chosen:+-E LD_LIBRARY_PATH="${scripts@Q}/../build"} "${program@Q}"
+    echo "strace" "${follow[@]}" "${inject[@]}" "${chosen[@]}" "build/$name" \
+        >"$1/command"
 }
 
 # Runs $1 with each line of standard input as its arguments, several at once:

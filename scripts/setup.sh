@@ -39,7 +39,6 @@ END
     # Where these are missing, what needs them is skipped: --check lets it pass.
     [ -z "$dev" ] || [ -n "$check" ] || cat <<'END'
 strace       strace       strace      strace      strace      strace
-libc.a       libc6-dev    glibc-static glibc      glibc-devel-static musl-dev
 END
 }
 
@@ -49,7 +48,6 @@ is_there() {
         # busybox has these two, without the options that are used here
         timeout) timeout --foreground 1 sh -c : 2>/dev/null ;;
         diff) diff --color=never /dev/null /dev/null 2>/dev/null ;;
-        libc.a) [ -e "$(cc -print-file-name=libc.a 2>/dev/null)" ] ;;
         libasan) [ -e "$(cc -print-file-name=libasan.so 2>/dev/null)" ] ;;
         *) command -v "$1" >/dev/null ;;
     esac

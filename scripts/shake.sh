@@ -6,10 +6,9 @@
 # Runs the lab again and again under strace(1), each time with one call of one
 # process delayed, on entry or on exit, and judges each run with check.sh. The
 # calls are those that can order processes; of each, the first three, and fewer
-# and fewer of those that follow. All children of a lab count alike: the second
-# send() of each is delayed in the same run. A sleep, which might be longer than
-# any delay, is always cut short, as by a signal. Prints a line of TAP and, for
-# what differs, the diff and the delay that brings it.
+# and fewer of those that follow. A sleep, which might be longer than any delay,
+# is always cut short, as by a signal. Prints a line of TAP and, for what
+# differs, the diff and the delay that brings it.
 #
 # Exit status: 0 one output; 1 several; 2 for wrong usage; 77 skipped.
 set -euo pipefail
@@ -29,26 +28,26 @@ ordering+='|bind|listen|close|shutdown|p?poll|p?select6?|epoll_p?wait2?|futex'
 ordering+='|unlink(at)?|rename(at2?)?|pidfd_.*|rt_sig(suspend|timedwait)'
 
 # Lines "WHO CALL NTH EFFECT", for the calls number 1, 2, 3, 5, 9, 17, 33 and 65
-# of each process; for all up to the 65th, if $1 is all; for the first three of
-# those in a long loop, because to trace such a loop takes a second.
+# of each process; for all up to the 65th, if $1 is all. To trace a long loop
+# takes a second: so of its calls only the first three, and of later children
+# none of that kind. Their other calls are late on entry only; and all children
+# exit late in one schedule, because aim cannot choose there.
 schedules() {
-    local call before all most
-    while read -r call _ before all most; do
+    local who call first last others nth i
+    while read -r who call _ first last others; do
         [[ $call =~ ^($ordering)$ ]] || continue
-        ! is_timed "$all" || continue
-        invocations "$1" first "$call" $((before + 1)) "$all"
-        invocations "$1" child "$call" 1 "$most"
+        ! is_timed "$last" || continue
+        ((who <= 1 || others < 1000)) || continue
+        ((who <= 1)) || [[ $call != exit_group ]] || continue
+        ((last < 1000)) || last=$((first + 2))
+        for ((i = 0; i <= 64 && first + i <= last; i++)); do
+            [[ $1 == all ]] || ((i < 2 || (i & (i - 1)) == 0)) || continue
+            nth=$((first + i))
+            echo "$who $call $nth delay_enter"
+            [[ $call == exit_group ]] || ((who > 1)) ||
+                echo "$who $call $nth delay_exit"
+        done
     done <"$calls"
-}
-
-invocations() {
-    local last=$5 i
-    ((last < 1000)) || last=$(($4 + 2))
-    for ((i = 0; i <= 64 && $4 + i <= last; i++)); do
-        [[ $1 == all ]] || ((i < 2 || (i & (i - 1)) == 0)) || continue
-        echo "$2 $3 $(($4 + i)) delay_enter"
-        [[ $3 == exit_group ]] || echo "$2 $3 $(($4 + i)) delay_exit"
-    done
 }
 
 # A lab that reads the clock measures what it does in a loop; traced, that would
@@ -57,9 +56,8 @@ is_timed() {
     (($1 >= 1000)) && grep -q 'clock_gettime(' "$scripts/../labs/$name/"*.c
 }
 
-# One run: who, call, nth, effect. A delay that never came is no schedule, unless
-# something went wrong in that run; that of exit_group is not in the log, because
-# this call does not return.
+# One run: who, call, nth, effect. If the delay never came, and all was well, it
+# was no schedule. That of exit_group is not in the log: it does not return.
 # shellcheck disable=SC2317 # beside calls it
 run() {
     local directory=$work/runs/$1.$2.$3.$4

@@ -44,8 +44,6 @@ plant_server() {
 needs_strace() {
     strace -f -qq -o /dev/null true 2>/dev/null ||
         skip "strace is missing, or may not trace: 'scripts/setup.sh --dev'"
-    make -s build/spare 2>/dev/null
-    [[ -x build/spare ]] || skip 'there is no static C library'
 }
 
 @test "shake: what orders two processes is not time" {
@@ -89,6 +87,21 @@ needs_strace() {
     said '1 passed, 0 failed, 0 skipped'
 }
 
+@test "shake: nor does it matter that one child was born first" {
+    needs_strace
+    plant 'step("Who is first?");
+           pid_t ann = CHECK(fork());
+           if (ann == 0) { role("ann"); say("hello"); _exit(0); }
+           for (volatile int i = 0; i < 9999999; i++);
+           pid_t bob = CHECK(fork());
+           if (bob == 0) { role("bob"); say("hello"); _exit(0); }
+           reap(ann); reap(bob);' \
+        $'1. Who is first?\nann       hello\nbob       hello'
+    fails make -s shake-90
+    said 'schedules, 2 outputs'
+    said ' -E LD_PRELOAD=build/chosen.so build/90-planted'
+}
+
 @test "shake: one output that is not the expected one is a failure" {
     needs_strace
     plant 'step("What is expected?");' 'something else'
@@ -100,15 +113,38 @@ needs_strace() {
 @test "shake and fault: what goes wrong after the first run is not left out" {
     needs_strace
     local first="access(\"$box/been\", F_OK) && creat(\"$box/been\", 0600) > 0"
-    plant "step(\"Who?\"); if (!($first)) { fputs(\"no\", stderr); return 77; }" \
-        '1. Who?'
+    plant "step(\"Who?\");
+           if (!($first)) { fputs(\"no\", stderr); return 77; }" '1. Who?'
     fails make -s shake-90
     said 'not ok 90 - planted: 3 schedules, 1 output'
     said '# SKIP no'
     rm "$box/been"
     plant "step(\"Who?\"); if (!($first)) _exit(3); CHECK(close(0));" '1. Who?'
     fails make -s fault-90
-    said 'exit status 3, and no fault in the log'
+    said 'exit status 3, not as expected, but no fault in the log'
+}
+
+@test "shake: forty schedules if there are calls enough, and only what came" {
+    needs_strace
+    plant 'step("Who?");
+           for (int i = 0; i < 20; i++) CHECK(close(CHECK(dup(0))));' \
+        '1. Who?'
+    passes make -s shake-90
+    said ': 43 schedules, 1 output' # twice 20 of close, twice write, and exit
+    plant "step(\"Who?\");
+           if (access(\"$box/been\", F_OK)) CHECK(creat(\"$box/been\", 0600));
+           else return 0;
+           CHECK(close(0));" '1. Who?'
+    passes make -s shake-90
+    said ': 3 schedules, 1 output'
+    plant 'step("Who?");
+           for (int i = 0; i < 2; i++) {
+               pid_t child = CHECK(fork());
+               if (child == 0) _exit(0);
+               reap(child);
+           }' '1. Who?'
+    passes make -s shake-90
+    said ': 12 schedules, 1 output' # write, fork, wait, and three exits in two
 }
 
 @test "shake: what a lab with a clock does in a loop is left alone" {
@@ -150,19 +186,33 @@ needs_strace() {
     said 'write(peer, "hello", 5) = -1 (Bad file descriptor)'
 }
 
-@test "fault: a child fails by itself, even if the first process came first" {
+@test "fault: each process fails by itself, a thread, too" {
     needs_strace
     plant 'step("Who closes?");
            CHECK(close(CHECK(dup(0))));
-           pid_t child = CHECK(fork());
-           if (child == 0) {
-               role("child"); say("%d", close(0)); _exit(0);
-           }
-           reap(child);' $'1. Who closes?\nchild     0'
+           pid_t ann = CHECK(fork());
+           if (ann == 0) { CHECK(close(0)); _exit(0); }
+           reap(ann);
+           pid_t bob = CHECK(fork());
+           if (bob == 0) { role("bob"); say("%d", close(0)); _exit(0); }
+           reap(bob);' $'1. Who closes?\nbob       0'
     fails make -s fault-90
-    said 'strace -f -e inject=close:error=EIO:when=1 build/spare '
+    said ' -E CHOSEN=2,'
     said 'exit status 0, but it did not print just what is expected'
-    said 'faults, '
+    plant 'pthread_t id;
+           step("Who closes?");
+           CHECK(close(CHECK(dup(0))));
+           pthread_create(&id, NULL, ann, NULL); pthread_join(id, NULL);
+           pthread_create(&id, NULL, bob, NULL); pthread_join(id, NULL);' \
+        $'1. Who closes?\nbob       0'
+    sed -i '/^int main/i\
+        void *ann(void *p) { CHECK(close(0)); return p; }\
+        void *bob(void *p) { role("bob"); say("%d", close(2)); return p; }
+        ' labs/90-planted/planted.c
+    include pthread.h
+    fails make -s fault-90
+    said ' -E CHOSEN=2,'
+    said 'exit status 0, but it did not print just what is expected'
 }
 
 @test "fault: an end without a word is found, and one that never comes" {
@@ -213,6 +263,14 @@ needs_strace() {
         labs/90-planted/planted.c
     passes make -s fault-90 CALL=write
     said 'inject=write:error=EIO:when=2 '
+    plant 'step("Who?");
+           for (int i = 0; i < 2; i++) {
+               pid_t child = CHECK(fork());
+               if (child == 0) { CHECK(chdir(".")); _exit(0); }
+               reap(child);
+           }' '1. Who?'
+    passes make -s fault-90 CALL=chdir
+    said 'strace -f -e inject=chdir:error=EACCES:when=1 build/90-planted'
 }
 
 @test "fault: what cannot be tried is refused in one line" {
@@ -231,7 +289,7 @@ the kernel's names: accept bind"
 
 @test "shake and fault: without strace, or where it may not trace, skipped" {
     plant 'step("Who?");' '1. Who?'
-    make -s build/90-planted build/spare
+    make -s build/90-planted build/chosen.so
     mkdir "$box/bin"
     ln -s /usr/bin/* "$box/bin"
     rm -f "$box/bin/strace"
@@ -265,7 +323,7 @@ exit 1\n' >"$box/bin/strace"
     needs_strace
     local loop='for (int i = 0; i < 99; i++) CHECK(close(CHECK(dup(0))));'
     plant "step(\"Who?\"); $loop" '1. Who?'
-    make -s build/90-planted build/spare
+    make -s build/90-planted build/chosen.so
     for verb in shake fault; do
         # Teardown looks into TMPDIR; make would not wait for all of them.
         yields 124 timeout 1 "scripts/$verb.sh" build/90-planted
