@@ -22,10 +22,14 @@ die() {
 # least the directory that it was started in, whatever its session and whoever
 # its parent is now. One that gave up both, or hides from /proc, escapes.
 pids_left() {
-    {
+    local path
+    for path in $(
         grep -lzxsF "LAB_RUN=$directory" /proc/[0-9]*/environ
         find /proc/[0-9]*/cwd -lname "$directory*" 2>/dev/null
-    } | grep -oE '[0-9]+' || true
+    ); do
+        path=${path#/proc/}
+        echo "${path%/*}"
+    done
 }
 
 # Prints the name of each process that it ended. One that was just killed may
@@ -44,8 +48,10 @@ end_processes() {
 
 # A lab may have locked a directory, and then failed.
 remove() {
-    chmod -R u+rwX "$directory"
-    rm -rf "$directory"
+    rm -rf "$directory" 2>/dev/null || {
+        chmod -R u+rwX "$directory"
+        rm -rf "$directory"
+    }
 }
 
 clean_up() {
@@ -55,8 +61,9 @@ clean_up() {
 
 # Prints what the program left that it should not have; its status is $1.
 leftovers() {
-    local path
-    end_processes | sort -u | sed 's/^/process /'
+    local path processes
+    processes=$(end_processes)
+    [[ -z $processes ]] || sort -u <<<"$processes" | sed 's/^/process /'
     shopt -s nullglob dotglob
     for path in "$directory"/*; do
         (($1 != 0)) || printf 'file %s\n' "${path##*/}"
