@@ -1,0 +1,476 @@
+/*
+ * 15-transport-cost -- what does it cost to send a message?
+ *
+ * That depends on its size, and on who plays the other end: the same thread,
+ * another process, another core. Without arguments this shows what holds on
+ * any machine, with one thread. With arguments it measures, for 'make bench'.
+ *
+ *     end 0  out[0] ----> in[1]  end 1    self: one thread plays both ends
+ *             in[0] <---- out[1]          same, cross: end 1 is a process of
+ *                                         its own, on the same core or not
+ *
+ * See unix(7), tcp(7), udp(7), pipe(7), sched_setaffinity(2), clock_gettime(2).
+ */
+#define _GNU_SOURCE    // for sched_setaffinity and syscall
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "../../common/lab.h"
+
+enum {
+    MOST = 1 << 20,       // bytes of a message
+    PIECE = 64 << 10,     // what any stream has room for, and a reader offers
+    BATCH = 16,           // messages that one thread writes before it reads
+    SAMPLES = 1 << 16,    // round trips timed one by one, at most
+    DATAGRAMS = 1000,
+    SLICES = 10,    // of a verdict, each so short
+    TRIPS = 20      // that it is rarely interrupted
+};
+
+enum kind { SOCKETS, PIPES, EVENTFDS, SPIN, MEMCPY, SYSCALL, CLOCK };
+
+enum { STREAM, SEQPACKET, DGRAM, TCP, UDP, PIPE };
+
+static const struct transport {
+    const char *name;
+    enum kind kind;
+    int family, type;
+} transports[] = {
+    {"unix-stream", SOCKETS, AF_UNIX, SOCK_STREAM},
+    {"unix-seqpacket", SOCKETS, AF_UNIX, SOCK_SEQPACKET},
+    {"unix-dgram", SOCKETS, AF_UNIX, SOCK_DGRAM},
+    {"tcp", SOCKETS, AF_INET, SOCK_STREAM},
+    {"udp", SOCKETS, AF_INET, SOCK_DGRAM},
+    {"pipe", PIPES, 0, SOCK_STREAM},
+    {"eventfd", EVENTFDS, 0, 0},    // from here on no transports, but floors:
+    {"spin", SPIN, 0, 0},           // what these cost, they cannot be below
+    {"memcpy", MEMCPY, 0, 0},
+    {"syscall", SYSCALL, 0, 0},
+    {"clock", CLOCK, 0, 0},
+};
+
+struct link {
+    const struct transport *is;
+    int in[2], out[2];    // by end
+    int peer_cpu;         // of the process that plays end 1, or -1: no other
+    size_t size;          // of a message, or of a piece of it, where one thread
+    long pieces;          // could not write all before it reads
+    long batch, count;    // messages written before one is read; in a slice
+    bool one_way;
+    int send_buffer;
+};
+
+/* What two processes share: the flags of spin, in cache lines of their own;
+ * when end 1 had how many messages; what each end writes, and reads into. */
+static struct shared {
+    struct {
+        _Alignas(128) _Atomic long turn;
+    } flag[2];
+    int64_t when, received;
+    atomic_bool done;
+    _Alignas(4096) char buf[2][MOST];
+} * shared;
+
+static int64_t now(void)
+{
+    struct timespec t;
+
+    CHECK(clock_gettime(CLOCK_MONOTONIC, &t));
+    return t.tv_sec * (int64_t)1000000000 + t.tv_nsec;
+}
+
+static void inet_pair(int type, int sv[2])
+{
+    struct sockaddr_in addr = {.sin_family = AF_INET,
+                               .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr *any = (struct sockaddr *)&addr;
+    socklen_t len = sizeof(addr);
+    int server = CHECK(socket(AF_INET, type, 0)), on = 1;
+
+    CHECK(bind(server, any, len));    // port 0: it chooses one
+    CHECK(getsockname(server, any, &len));
+    if (type == SOCK_STREAM)
+        CHECK(listen(server, 1));
+    sv[0] = CHECK(socket(AF_INET, type, 0));
+    CHECK(connect(sv[0], any, len));
+    if (type == SOCK_DGRAM) {
+        sv[1] = server;
+        CHECK(getsockname(sv[0], any, &len));
+        CHECK(connect(sv[1], any, len));
+        return;
+    }
+    sv[1] = CHECK(accept(server, NULL, NULL));
+    CHECK(close(server));
+    for (int i = 0; i < 2; i++)
+        CHECK(setsockopt(sv[i], IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)));
+}
+
+/* An AF_UNIX message with boundaries must fit into SO_SNDBUF, and with it 32
+ * bytes of the kernel's own. Only where it does not is that made larger. */
+static int send_buffer(const struct transport *it, int s, size_t size)
+{
+    bool message = it->family == AF_UNIX && it->type != SOCK_STREAM;
+    int has, wanted = message ? (int)size + 32 : 0;
+    socklen_t len = sizeof(has);
+
+    CHECK(getsockopt(s, SOL_SOCKET, SO_SNDBUF, &has, &len));
+    if (has < wanted) {
+        CHECK(setsockopt(s, SOL_SOCKET, SO_SNDBUF, &wanted, len));
+        CHECK(getsockopt(s, SOL_SOCKET, SO_SNDBUF, &has, &len));
+    }
+    return has < wanted ? -1 : has;
+}
+
+static struct link opened(const struct transport *it, size_t size, int cpu)
+{
+    struct link l = {it, .peer_cpu = cpu, .size = size, 1, 1, 1};
+    int pair[2], sv[2];
+
+    if (it->kind == SOCKETS && it->family == AF_INET)
+        inet_pair(it->type, sv);
+    else if (it->kind == SOCKETS)
+        CHECK(socketpair(it->family, it->type, 0, sv));
+    for (int end = 0; end < 2 && it->kind <= EVENTFDS; end++) {
+        if (it->kind == SOCKETS)
+            l.send_buffer = send_buffer(it, sv[end], size);
+        if (it->kind == PIPES)
+            CHECK(pipe(pair));
+        else
+            pair[0] = it->kind == SOCKETS ? sv[end] : CHECK(eventfd(0, 0));
+        l.in[end] = pair[0];
+        l.out[1 - end] = it->kind == PIPES ? pair[1] : pair[0];
+    }
+    if (it->kind == SOCKETS)
+        memcpy(l.out, l.in, sizeof(l.out));    // each reads and writes
+    if (cpu < 0 && it->type == SOCK_STREAM && size > PIECE) {
+        l.size = PIECE;
+        l.pieces = (long)(size / PIECE);
+    } else if (cpu < 0 && size < PIECE) {
+        l.batch = PIECE / size < BATCH ? (long)(PIECE / size) : BATCH;
+    }
+    return l;
+}
+
+static void closed(const struct link *l)
+{
+    for (int end = 0; end < 2; end++) {
+        CHECK(close(l->in[end]));
+        if (l->is->kind == PIPES)
+            CHECK(close(l->out[end]));
+    }
+}
+
+static void put(const struct link *l, int end)
+{
+    /* Through a pointer, or the compiler would leave out a copy in vain. */
+    static void *(*volatile copy)(void *, const void *, size_t) = memcpy;
+
+    if (l->is->kind <= EVENTFDS)
+        CHECK(write(l->out[end], shared->buf[end], l->size));
+    else if (l->is->kind == SPIN)
+        shared->flag[end].turn++;
+    else if (l->is->kind == MEMCPY)
+        copy(shared->buf[1 - end], shared->buf[end], l->size);
+    else if (end == 0 && l->is->kind == SYSCALL)
+        CHECK(syscall(SYS_getppid));
+    else if (end == 0)
+        now();
+}
+
+/* Reads so many messages; of fewer, if an empty one comes first. A stream may
+ * deliver several at once, or a part. */
+static long take(const struct link *l, int end, long count)
+{
+    bool stream = l->is->type == SOCK_STREAM;
+    size_t unit = stream ? l->size : 1, wanted = unit * (size_t)count, got = 0;
+    size_t room = l->size < PIECE ? PIECE : l->size;
+
+    while (l->is->kind <= EVENTFDS && got < wanted) {
+        size_t at = stream ? got % room : 0;
+        ssize_t n = CHECK(read(l->in[end], shared->buf[end] + at, room - at));
+        if (n == 0)
+            break;
+        got += stream ? (size_t)n : 1;
+    }
+    while (l->is->kind == SPIN &&
+           (shared->flag[0].turn == shared->flag[1].turn) == (end == 1))
+        continue;
+    return l->is->kind <= EVENTFDS ? (long)(got / unit) : count;
+}
+
+/* The timed loops. One thread plays both ends, or each process one of them. */
+static void trips(const struct link *l, int end, long count)
+{
+    for (; count > 0; count--) {
+        if (end == 0)
+            put(l, 0);
+        if (end == 1 || l->peer_cpu < 0) {
+            take(l, 1, 1);
+            put(l, 1);
+        }
+        if (end == 0)
+            take(l, 0, 1);
+    }
+}
+
+static void one_way(const struct link *l, long count)
+{
+    for (; count > 0; count -= l->batch) {
+        for (long i = 0; i < l->batch; i++)
+            put(l, 0);
+        if (l->peer_cpu < 0)
+            take(l, 1, l->batch);
+    }
+}
+
+static void pin(int cpu)
+{
+    cpu_set_t set;
+
+    CPU_ZERO(&set);
+    CPU_SET(cpu, &set);
+    CHECK(sched_setaffinity(0, sizeof(set), &set));
+}
+
+/* End 1, in a process of its own. Throws away what came late the last time:
+ * empty messages. The first round trip tells both that the other is ready. */
+static void peer(const struct link *l, long count)
+{
+    role("peer");
+    pin(l->peer_cpu);
+    memset(shared->buf[1], 1, sizeof(shared->buf[1]));    // touched
+    while (take(l, 1, 1) == 0)
+        continue;
+    put(l, 1);
+    if (l->one_way)
+        shared->received = take(l, 1, count);
+    else
+        trips(l, 1, count);
+    shared->when = now();
+    shared->done = true;
+    _exit(EXIT_SUCCESS);
+}
+
+/* The clock stops when the receiver has all. There may be room for samples:
+ * then each trip is timed by itself, with one reading of the clock. */
+static int64_t measured(const struct link *l, long count, int64_t *sample)
+{
+    bool udp = l->is->family == AF_INET && l->is->type == SOCK_DGRAM;
+    pid_t child = 0;
+
+    shared->done = false;
+    shared->received = count;
+    if (l->peer_cpu >= 0) {
+        child = CHECK(fork());
+        if (child == 0)
+            peer(l, count);
+        trips(l, 0, 1);
+    }
+    int64_t start = now(), before = start;
+    if (l->one_way)
+        one_way(l, count * l->pieces);
+    else if (sample == NULL)
+        trips(l, 0, count * l->pieces);
+    for (long i = 0; sample != NULL && i < count; i++, before = shared->when) {
+        trips(l, 0, l->pieces);
+        shared->when = now();
+        sample[i] = shared->when - before;
+    }
+    int64_t end = now();
+    while (child != 0 && l->one_way && udp && !shared->done) {
+        CHECK(write(l->out[0], "", 0));    // the last may be lost, and so this
+        sched_yield();
+    }
+    if (child != 0)
+        reap(child);
+    return (child != 0 && l->one_way ? shared->when : end) - start;
+}
+
+static uint32_t checksum(const char *bytes, size_t size)
+{
+    uint32_t sum = 2166136261;
+
+    while (size-- > 0)
+        sum = (sum ^ (unsigned char)*bytes++) * 16777619;
+    return sum;
+}
+
+/* One message, of bytes that differ. */
+static bool arrives(const struct link *l)
+{
+    for (size_t i = 0; i < l->size; i++)
+        shared->buf[0][i] = (char)(i * 2654435761 >> 13 | 1);
+    uint32_t sum = checksum(shared->buf[0], l->size);
+
+    memset(shared->buf[1], 0, l->size);
+    measured(l, 1, NULL);
+    return checksum(shared->buf[1], l->size) == sum;
+}
+
+static int by_value(const void *a, const void *b)
+{
+    const int64_t *x = a, *y = b;
+
+    return (*x > *y) - (*x < *y);
+}
+
+/* A row of the file that scripts/bench.sh makes. */
+static void row(const struct link *l, char *argv[], int slice)
+{
+    static int64_t at[SAMPLES];
+    int64_t ns = measured(l, l->count, NULL);
+    long n = l->count / 3 < SAMPLES ? l->count / 3 + 1 : SAMPLES;
+
+    printf("%s,%s,%s,%d,%d,%ld,%jd,%jd", argv[1], argv[2], l->is->name,
+           l->send_buffer, slice, l->count, shared->received, ns);
+    if (!l->one_way) {
+        measured(l, n, at);
+        qsort(at, (size_t)n, sizeof(at[0]), by_value);
+        printf(",%jd,%jd,%jd,%jd", at[n / 2], at[n * 99 / 100],
+               at[n * 999 / 1000], at[n - 1]);
+    }
+    printf("\n");
+}
+
+static void calibrate(struct link *l, double ns)
+{
+    double taken;
+
+    for (l->count = l->batch;; l->count *= 2) {
+        taken = (double)measured(l, l->count, NULL);
+        if (taken > ns / 8)
+            break;
+    }
+    l->count = (long)((double)l->count * ns / taken);
+    l->count += l->batch - l->count % l->batch;
+}
+
+/* PLACE SIZE METRIC SLICES MILLISECONDS CPU CPU TRANSPORT...
+ * The transports take turns, slice by slice. */
+static int measure(int argc, char *argv[])
+{
+    struct link links[ARRAY_LEN(transports)], *end = links;
+    bool self = strcmp(argv[1], "self") == 0;
+
+    lab_process = getpid();
+    pin(atoi(argv[6]));
+    for (size_t i = 0; i < ARRAY_LEN(transports); i++)
+        for (int arg = 8; arg < argc; arg++) {
+            if (strcmp(argv[arg], transports[i].name) != 0)
+                continue;
+            *end = opened(&transports[i], strtoul(argv[2], NULL, 10),
+                          self ? -1 : atoi(argv[7]));
+            end->one_way = strcmp(argv[3], "one-way") == 0;
+            if (end->send_buffer == -1)
+                continue;
+            if (end->is->kind <= EVENTFDS && !arrives(end)) {
+                fprintf(stderr, "%s: not every byte arrived\n", argv[arg]);
+                return 1;
+            }
+            calibrate(end++, atof(argv[5]) * 1e6);
+        }
+    for (int slice = 1; slice <= atoi(argv[4]); slice++)
+        for (const struct link *l = links; l < end; l++)
+            row(l, argv, slice);
+    return 0;
+}
+
+/* Do round trips take less than so much of TCP's? In nine slices of ten; if it
+ * is not clear, up to three times. */
+static const char *below(double limit, const struct transport *it, size_t size)
+{
+    struct link a = opened(it, size, -1),
+                tcp = opened(&transports[TCP], size, -1);
+    int held = 5;
+
+    for (int turn = 0; turn < 3 && held > 1 && held < 9; turn++) {
+        trips(&a, 0, TRIPS);
+        trips(&tcp, 0, TRIPS);
+        held = 0;
+        for (int i = 0; i < SLICES; i++) {
+            double taken = (double)measured(&a, TRIPS, NULL);
+            held += taken < limit * (double)measured(&tcp, TRIPS, NULL);
+        }
+    }
+    closed(&a);
+    closed(&tcp);
+    return held > 8 ? "yes" : held < 2 ? "no" : "not clear";
+}
+
+static void lost(const struct transport *it)
+{
+    struct mmsghdr some[DATAGRAMS] = {0};    // each of no bytes
+    struct link l = opened(it, 1, -1);
+    int sent = 0, got = 0, tiny = 1;
+
+    CHECK(setsockopt(l.in[1], SOL_SOCKET, SO_RCVBUF, &tiny, sizeof(tiny)));
+    while (sent < DATAGRAMS) {
+        unsigned n = (unsigned)(DATAGRAMS - sent);
+        sent += CHECK(sendmmsg(l.out[0], some, n, MSG_DONTWAIT));
+        got += CHECK(recvmmsg(l.in[1], some, n, MSG_WAITFORONE, NULL));
+    }
+    say("%d written, as many read: %s", sent, got == sent ? "yes" : "no");
+    closed(&l);
+}
+
+static void sums(const struct transport *it)
+{
+    bool all = true;
+    for (size_t size = 1; size <= PIECE / 4; size *= 4) {
+        struct link l = opened(it, size, -1);
+        all = all && arrives(&l);
+        closed(&l);
+    }
+    say("1 byte to 16 KiB, checksums are equal: %s", all ? "yes" : "no");
+}
+
+static void believe(void)
+{
+    struct link l = opened(&transports[STREAM], PIECE, -1);
+    int even = 0, early = 0;
+
+    for (int i = 0; i < 100; i++) {
+        int64_t start = now();
+        put(&l, 0);
+        int64_t written = now() - start;
+        take(&l, 1, 1);
+        int64_t has_it = now() - start;
+
+        even += written % 256 == 0 && has_it % 256 == 0;
+        early += 10 * written < 9 * has_it;
+    }
+    say("all times are multiples of 256 ns: %s", even == 100 ? "yes" : "no");
+    say("write() returns before nine tenths of the time are over: %s",
+        early >= 90 ? "yes" : "no");
+    closed(&l);
+}
+
+int main(int argc, char *argv[])
+{
+    shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
+                  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (shared == MAP_FAILED)
+        fail("mmap", __FILE__, __LINE__);
+    if (argc > 8)
+        return measure(argc, argv);
+
+    step("Which round trips of 64 bytes cost less than half of TCP's?");
+    say("%s", below(0.5, &transports[STREAM], 64));
+    for (size_t z = 16 << 10; z <= 256 << 10; z *= 4)
+        say("%s", below(1, &transports[STREAM], z));
+    lost(&transports[DGRAM]);
+    lost(&transports[UDP]);
+    sums(transports);
+    believe();
+}
