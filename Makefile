@@ -11,6 +11,8 @@
 #   make break-5     does each edit of its "Break it" break it?
 #                    EDIT=2: what does this one do?
 #   make shake, make fault, make break: the same, of every lab
+#   make bench       what does a message cost? tables, and build/bench/
+#                    QUICK=1 TRANSPORTS='tcp udp' SIZES=64 PLACES=self
 #   make lint        shellcheck, shfmt, clang-format, clang-tidy
 #   make check-all   all of that, and every lab built by other compilers, with
 #                    sanitizers, as an ordinary user, and under load
@@ -43,7 +45,7 @@ more     := $(call tap,$(varied:build/%=%) $(filter-out shellcheck,$(linters)) \
 .DELETE_ON_ERROR:
 .SECONDEXPANSION:
 verbs    := lab check accept $(proofs)
-.PHONY: help labs check lint $(proofs) check-all clean tools dev-tools \
+.PHONY: help labs check bench lint $(proofs) check-all clean tools dev-tools \
         writable FORCE $(foreach verb,$(verbs),$(numbers:%=$(verb)-%))
 
 help:
@@ -88,6 +90,9 @@ check: $(results)
 
 $(proofs): $$(call tap,$$(addprefix $$@/,$(names)))
 	@scripts/tally.sh $^
+
+bench: build/$(call named,15)
+	@scripts/bench.sh $<
 
 lint: dev-tools $(call tap,$(linters))
 	@scripts/tally.sh $(call tap,$(linters))

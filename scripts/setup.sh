@@ -39,6 +39,7 @@ END
     # Where these are missing, what needs them is skipped: --check lets it pass.
     [ -z "$dev" ] || [ -n "$check" ] || cat <<'END'
 strace       strace       strace      strace      strace      strace
+gnuplot      gnuplot-nox  gnuplot     gnuplot     gnuplot     gnuplot
 END
 }
 

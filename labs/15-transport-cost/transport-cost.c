@@ -253,8 +253,8 @@ static void pin(int cpu)
     CHECK(sched_setaffinity(0, sizeof(set), &set));
 }
 
-/* End 1, in a process of its own. Throws away what came late the last time:
- * empty messages. The first round trip tells both that the other is ready. */
+/* End 1, in a process of its own. The first round trip tells each that the
+ * other is ready. An empty message before it was late, for the slice before. */
 static void peer(const struct link *l, long count)
 {
     role("peer");
@@ -282,6 +282,8 @@ static int64_t measured(const struct link *l, long count, int64_t *sample)
     shared->done = false;
     shared->received = count;
     if (l->peer_cpu >= 0) {
+        while (udp && recv(l->in[1], shared->buf[1], 1, MSG_DONTWAIT) == 0)
+            continue;    // the empty ones that end 1 did not need
         child = CHECK(fork());
         if (child == 0)
             peer(l, count);
@@ -353,16 +355,16 @@ static void row(const struct link *l, char *argv[], int slice)
     printf("\n");
 }
 
+/* So many that they take so long. Twice, because the first may have met with
+ * some other process. */
 static void calibrate(struct link *l, double ns)
 {
-    double taken;
+    double taken = 0;
 
-    for (l->count = l->batch;; l->count *= 2) {
-        taken = (double)measured(l, l->count, NULL);
-        if (taken > ns / 8)
-            break;
-    }
-    l->count = (long)((double)l->count * ns / taken);
+    for (l->count = l->batch; taken < ns / 8; l->count *= 2)
+        if ((double)measured(l, l->count, NULL) >= ns / 8)
+            taken = (double)measured(l, l->count, NULL);
+    l->count = (long)((double)l->count / 2 * ns / taken);
     l->count += l->batch - l->count % l->batch;
 }
 

@@ -1,0 +1,242 @@
+# bench.awk -- the tables of round-trip.csv and one-way.csv, for bench.sh
+#
+# Called with -v dir=, where it leaves what bench.gp draws, and with the lists
+# -v order= of transports and -v places=. Of the slices it takes the median.
+
+BEGIN {
+    FS = ","
+    np = split(places, place, " ")
+    nt = split(order, transport, " ")
+}
+
+/^#/ { next }
+
+$1 == "place" {
+    metric = ++files == 1 ? "trip" : "way"
+    next
+}
+
+{
+    key = metric SUBSEP $1 SUBSEP $2 SUBSEP $3
+    n = ++slices[key]
+    value[key, n] = metric == "trip" ? $7 : $8
+    if ($2 !~ /^(eventfd|spin|syscall|clock)$/ && !($3 in seen)) {
+        seen[$3] = 1
+        size[++ns] = $3
+    }
+    if (metric == "trip") {
+        for (i = 8; i <= 11; i++)
+            value[key, i, n] = $i
+    } else {
+        lost[key] += $7
+        sent[key] += $6
+        speed[key, n] = $9
+    }
+    if (!($2 in least) || $4 < least[$2])
+        least[$2] = $4
+    buffer[$2, $3] = $4
+}
+
+# Sorts list[1..n] of numbers.
+function sort(list, n,    i, j, x) {
+    for (i = 2; i <= n; i++) {
+        x = list[i]
+        for (j = i - 1; j > 0 && list[j] > x; j--)
+            list[j + 1] = list[j]
+        list[j + 1] = x
+    }
+}
+
+# Sets low, mid and high of from[key, 1..n]; field, if not empty, comes between.
+function range(from, key, field,    i, n, list) {
+    n = slices[key]
+    for (i = 1; i <= n; i++)
+        list[i] = (field == "" ? from[key, i] : from[key, field, i]) + 0
+    sort(list, n)
+    low = list[1]
+    high = list[n]
+    mid = (list[int((n + 1) / 2)] + list[int(n / 2) + 1]) / 2
+    return n > 0
+}
+
+# Three figures, or all of those before the point.
+function short(x) {
+    if (x < 0.995)
+        return sprintf("%.3f", x)
+    return sprintf(x < 9.995 ? "%.2f" : x < 99.95 ? "%.1f" : "%.0f", x)
+}
+
+function name_of(bytes) {
+    if (bytes >= 1048576)
+        return bytes / 1048576 "M"
+    return bytes >= 1024 ? bytes / 1024 "K" : bytes ""
+}
+
+function name(t, s) {
+    return transport[t] (buffer[transport[t], s] > least[transport[t]] && \
+        transport[t] ~ /^unix/ ? "*" : "")
+}
+
+function heading(text,    p) {
+    printf "\n%s\n\n%-20s", text, "size"
+    for (p = 1; p <= np; p++)
+        printf "%20s", place[p]
+    print ""
+}
+
+# Rows of all sizes and transports, of metric m, by the function of kind.
+function table(m, kind,    s, t, p, key, any, line, i) {
+    for (s = 1; s <= ns; s++)
+        for (t = 1; t <= nt; t++) {
+            any = 0
+            line = sprintf("%-4s %-15s", name_of(size[s]), name(t, size[s]))
+            for (p = 1; p <= np; p++) {
+                key = m SUBSEP place[p] SUBSEP transport[t] SUBSEP size[s]
+                if (!(key in slices)) {
+                    line = line sprintf("%20s", "-")
+                    continue
+                }
+                any = 1
+                if (kind == "tail") {
+                    for (i = 8; i <= 11; i++) {
+                        range(value, key, i)
+                        line = line sprintf(" %4s", tight(mid / 1000))
+                    }
+                } else if (m == "trip") {
+                    range(value, key, "")
+                    line = line sprintf("%7s %12s", short(mid / 1000),
+                        short(low / 1000) "-" short(high / 1000))
+                } else {
+                    range(speed, key, "")
+                    line = line sprintf("%7s %12s", short(mid),
+                        short(low) "-" short(high))
+                }
+            }
+            if (any)
+                print line
+        }
+}
+
+# At most four characters, of microseconds; m for milliseconds.
+function tight(us) {
+    if (us >= 9999.5)
+        return sprintf("%.0fm", us / 1000)
+    return us >= 999.5 ? sprintf("%.0f", us) : short(us)
+}
+
+function floors(    p, t, key, line, text) {
+    heading("Floors, in ns, of 8 bytes: no transport can be cheaper")
+    for (t = 1; t <= nt; t++) {
+        if (transport[t] !~ /^(eventfd|spin|syscall|clock)$/)
+            continue
+        line = sprintf("%-20s", transport[t])
+        for (p = 1; p <= np; p++) {
+            key = "trip" SUBSEP place[p] SUBSEP transport[t] SUBSEP 8
+            text = range(value, key, "") ? short(mid) : "-"
+            line = line sprintf("%20s", text)
+        }
+        print line
+    }
+}
+
+function losses(    p, s, key, line, any, text) {
+    for (s = 1; s <= ns; s++) {
+        any = 0
+        line = sprintf("%-20s", name_of(size[s]))
+        for (p = 1; p <= np; p++) {
+            key = "way" SUBSEP place[p] SUBSEP "udp" SUBSEP size[s]
+            any += sent[key] > 0
+            text = "-"
+            if (sent[key] > 0)
+                text = sprintf("%.1f %%", 100 * lost[key] / sent[key])
+            line = line sprintf("%20s", text)
+        }
+        if (any)
+            print line
+    }
+}
+
+# AF_UNIX stream over TCP, in time; in how many slices it was on that side of 1.
+function ratios(m, text,    file, data, s, p, i, n, unix, tcp, list, line, any,
+    below) {
+    heading(text)
+    file = dir "/" m "-ratio.dat"
+    for (s = 1; s <= ns; s++) {
+        any = 0
+        line = sprintf("%-20s", name_of(size[s]))
+        data = size[s]
+        for (p = 1; p <= np; p++) {
+            unix = m SUBSEP place[p] SUBSEP "unix-stream" SUBSEP size[s]
+            tcp = m SUBSEP place[p] SUBSEP "tcp" SUBSEP size[s]
+            n = slices[unix] < slices[tcp] ? slices[unix] : slices[tcp]
+            if (!n) {
+                line = line sprintf("%20s", "-")
+                data = data " ? ? ?"
+                continue
+            }
+            any = 1
+            below = 0
+            for (i = 1; i <= n; i++) {
+                list[i] = value[unix, i] / value[tcp, i]
+                below += list[i] < 1
+            }
+            sort(list, n)
+            mid = (list[int((n + 1) / 2)] + list[int(n / 2) + 1]) / 2
+            line = line sprintf("%11s %8s", short(mid),
+                (mid < 1 ? below : n - below) "/" n)
+            data = data " " mid " " list[1] " " list[n]
+            print mid >(dir "/all-ratio.dat")
+        }
+        if (any)
+            print line
+        if (any)
+            print data >file
+    }
+}
+
+# What bench.gp draws: a block for each place, a column for each transport.
+function plot(m,    p, s, t, n, key, file, line, word) {
+    file = dir "/" m ".dat"
+    for (p = 1; p <= np; p++) {
+        for (s = 1; s <= ns; s++) {
+            line = size[s]
+            for (t = 1; t <= 6; t++) {
+                key = m SUBSEP place[p] SUBSEP drawn[t] SUBSEP size[s]
+                if (m == "trip")
+                    line = line " " (range(value, key, "") ? mid / 1000 : "?")
+                else
+                    line = line " " (range(speed, key, "") ? mid : "?")
+            }
+            print line >file
+            n = split(line, word, " ")
+            for (t = 2; t <= n; t++)
+                if (word[t] != "?")
+                    print word[t] >(dir "/" m "-all.dat")
+        }
+        print "\n" >file
+    }
+}
+
+END {
+    split("unix-stream unix-seqpacket unix-dgram tcp udp pipe", drawn, " ")
+    range_of = "median of the slices, and their range"
+    heading("Round trip in us: " range_of)
+    table("trip", "")
+    heading("Round trip in us, one by one: p50, p99, p99.9, max (m: ms)")
+    table("trip", "tail")
+    heading("One way in MB/s (10^6 bytes): " range_of)
+    table("way", "")
+    print "\n-: not possible, or not asked for. *: SO_SNDBUF had to be raised"
+    floors()
+    if ("udp" in least) {
+        heading("Lost by udp one way, of all that was sent")
+        losses()
+    }
+    if ("tcp" in least && "unix-stream" in least) {
+        held = "time of unix-stream over tcp; in how many slices it held"
+        ratios("trip", "Round trip: " held)
+        ratios("way", "One way: " held)
+    }
+    plot("trip")
+    plot("way")
+}

@@ -1,0 +1,90 @@
+# bench.gp -- draw round-trip, one-way and ratio, for bench.sh
+#
+# Reads the files that bench.awk left in the current directory, and makes a .svg
+# and a .png of each. Transports differ in colour, in point and in dashes. The
+# caller sets places, a list; drawn, the numbers of the transports in names; and
+# ratio, whether there are data for that.
+
+styles = '1 4 6'
+names = 'unix-stream unix-seqpacket unix-dgram tcp udp pipe'
+set datafile missing '?'
+set logscale x 4
+set xrange [0.8:1400000]
+set xtics ('1' 1, '16' 16, '256' 256, '4K' 4096, '64K' 65536, '1M' 1048576)
+set grid lw 1 lc rgb '#cccccc'
+set style line 1 lw 4 ps 1.8 pt 7 dt 1 lc rgb '#0072b2'
+set style line 2 lw 4 ps 1.8 pt 5 dt 2 lc rgb '#56b4e9'
+set style line 3 lw 4 ps 1.8 pt 9 dt 4 lc rgb '#009e73'
+set style line 4 lw 4 ps 1.8 pt 6 dt 1 lc rgb '#d55e00'
+set style line 5 lw 4 ps 1.8 pt 4 dt 3 lc rgb '#e69f00'
+set style line 6 lw 4 ps 1.8 pt 2 dt 5 lc rgb '#000000'
+
+do for [kind in 'svg png'] {
+    if (kind eq 'svg') {
+        set terminal svg size 1800,1000 noenhanced font 'sans,28' \
+            background 'white'
+    } else {
+        set terminal pngcairo size 1800,1000 noenhanced font 'sans,24'
+    }
+    set logscale y 10
+    set format y '%g'
+    set xlabel 'bytes in a message'
+    do for [metric in 'trip way'] {
+        trip = metric eq 'trip'
+        set output (trip ? 'round-trip.' : 'one-way.').kind
+        # the same scale for all places, so that they can be compared
+        set yrange [*:*]    # or it leaves out what is not in the old one
+        stats metric.'-all.dat' using 1 nooutput
+        set yrange [STATS_min / 1.5 : STATS_max * 1.5]
+        set multiplot layout 1,words(places) \
+            margins 0.09,0.98,0.13,0.78 spacing 0.05
+        do for [p = 1:words(places)] {
+            set title word(places, p).' ('.(word(places, p) eq 'self' ? \
+                'one thread' : word(places, p) eq 'same' ? \
+                'two processes, one core' : 'two cores').')'
+            set ylabel p > 1 ? '' : trip ? \
+                'round trip, microseconds' : 'one way, MB/s'
+            unset key
+            if (p == 1) {
+                set key at screen 0.97,0.98 maxrows 2 samplen 4 width 1
+            }
+            plot for [t in drawn] metric.'.dat' index p - 1 \
+                using 1:(column(t + 1)) with linespoints ls t + 0 \
+                title word(names, t + 0)
+        }
+        unset multiplot
+    }
+
+    if (ratio) {
+        set output 'ratio.'.kind
+        unset logscale y
+        set logscale y 2
+        set yrange [*:*]
+        stats 'all-ratio.dat' using 1 nooutput
+        set yrange [(STATS_min < 0.25 ? STATS_min / 1.2 : 0.25) : \
+            (STATS_max > 4 ? STATS_max * 1.2 : 4)]
+        set arrow 1 from graph 0,first 1 to graph 1,first 1 nohead lw 5 \
+            lc rgb '#000000'
+        set label 1 'TCP takes less' at graph 0.03,0.95
+        set label 2 'AF_UNIX takes less' at graph 0.03,0.05
+        set multiplot layout 1,2 margins 0.09,0.98,0.13,0.78 spacing 0.07
+        do for [m = 1:2] {
+            set title m == 1 ? 'round trip' : 'one way'
+            set ylabel m == 1 ? 'time of AF_UNIX stream / TCP' : ''
+            unset key
+            if (m == 1) {
+                set key at screen 0.97,0.98 maxrows 1 samplen 4
+            }
+            file = word('trip way', m).'-ratio.dat'
+            plot for [p = 1:words(places)] file using 1:(column(3 * p - 1)) \
+                :(column(3 * p)):(column(3 * p + 1)) with yerrorbars \
+                ls word(styles, p) + 0 lw 2 dt 1 notitle, \
+                for [p = 1:words(places)] file using 1:(column(3 * p - 1)) \
+                with linespoints ls word(styles, p) + 0 title word(places, p)
+        }
+        unset multiplot
+        unset arrow 1
+        unset label 1
+        unset label 2
+    }
+}

@@ -1,0 +1,231 @@
+#!/usr/bin/env bash
+# bench.sh -- what does a message cost, by transport, size and place?
+#
+# usage: scripts/bench.sh PROGRAM                    (build/15-transport-cost)
+#        where QUICK=1 TRANSPORTS=... SIZES=... PLACES=... may be set
+#
+# Has the program measure round trips and one way, at each place and size; the
+# transports take turns. Prints tables, and leaves build/bench/round-trip.csv
+# and one-way.csv, and the pictures that gnuplot makes of them. Files appear
+# there only when they are whole.
+#
+# Exit status: 0 measured; 1 failed; 2 for wrong usage.
+set -euo pipefail
+
+scripts=$(cd "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
+transports='unix-stream unix-seqpacket unix-dgram tcp udp pipe'
+floors='eventfd spin memcpy syscall clock'
+sizes='1 4 16 64 256 1024 4096 16384 65536 262144 1048576'
+places='self same cross'
+floor_size=8 # of those floors that have but one
+
+refuse() {
+    echo "bench.sh: $1" >&2
+    exit 2
+}
+
+# Refuses what in list $2 is not in $3; $1 is what the list is called.
+only() {
+    local word
+    for word in $2; do
+        [[ " $3 " == *" $word "* ]] || refuse "$1: no $word; there are: $3"
+    done
+    [[ -n ${2// /} ]] || refuse "$1: empty; there are: $3"
+}
+
+# The numbers in a list such as 0-2,5.
+expand() {
+    local range
+    for range in ${1//,/ }; do
+        seq "${range%-*}" "${range#*-}"
+    done
+}
+
+# Sets cpu, the first that may be used, and other, the next that is a core of
+# its own; empty if there is none.
+choose_cpus() {
+    local allowed siblings candidate
+    local topology=/sys/devices/system/cpu/cpu
+    allowed=$(sed -n 's/^Cpus_allowed_list:[[:space:]]*//p' /proc/self/status)
+    allowed=$(expand "$allowed")
+    cpu=${allowed%%$'\n'*}
+    other=
+    siblings=$(cat "$topology$cpu/topology/thread_siblings_list" 2>/dev/null ||
+        echo "$cpu")
+    siblings=$(expand "$siblings")
+    for candidate in $allowed; do
+        if [[ -z $other ]] && ! grep -qx "$candidate" <<<"$siblings"; then
+            other=$candidate
+        fi
+    done
+}
+
+# Can transport $1 be measured at place $2, with size $3 and metric $4? What
+# an AF_UNIX message may have of SO_SNDBUF the program finds out.
+can() {
+    case $1 in
+        udp) (($3 <= 65507 && $3 != floor_size)) ;;
+        memcpy) [[ $2 == self && $3 != "$floor_size" ]] ;;
+        eventfd) [[ $3 == "$floor_size" && $4 == round-trip ]] ;;
+        spin) [[ $3.$4.$2 == "$floor_size.round-trip.cross" ]] ;;
+        syscall | clock) [[ $3.$4.$2 == "$floor_size.round-trip.self" ]] ;;
+        *) [[ $3 != "$floor_size" ]] ;;
+    esac
+}
+
+# Lines "PLACE SIZE METRIC TRANSPORT...", one for each run of the program.
+runs() {
+    local place size metric transport group
+    for place in $wanted_places; do
+        for size in $floor_size $wanted_sizes; do
+            for metric in round-trip one-way; do
+                group=
+                for transport in $wanted; do
+                    can "$transport" "$place" "$size" "$metric" || continue
+                    group+=" $transport"
+                done
+                [[ -z $group ]] || echo "$place $size $metric$group"
+            done
+        done
+    done
+}
+
+progress() {
+    if [[ -t 2 ]]; then
+        printf '\r\e[K%s' "${1-}" >&2
+    fi
+}
+
+# Measures all that file $1 lists, one line after the other.
+measure() {
+    local place size metric group ms peer done=0 all
+    all=$(wc -l <"$1")
+    while read -r place size metric group <&3; do
+        progress "$((++done)) of $all: $place, $size bytes, $metric"
+        peer=$cpu
+        [[ $place != cross ]] || peer=$other
+        ms=$slice_ms # as long as the round trips timed one by one take, too
+        [[ $metric == one-way ]] || ms=$((slice_ms * 3 / 4))
+        # shellcheck disable=SC2086 # each transport is a word of its own
+        timeout --foreground 60 "$program" "$place" "$size" "$metric" \
+            "$slices" "$ms" "$cpu" "$peer" $group >>"$work/$metric" || {
+            progress
+            echo "bench.sh: $place, $size bytes, $metric: it failed" >&2
+            exit 1
+        }
+    done 3<"$1"
+    progress
+}
+
+# What must be known beside the figures.
+comments() {
+    local model file
+    model=$(sed -n 's/^model name[[:space:]]*: //p' /proc/cpuinfo | head -n 1)
+    echo "# $1"
+    echo "# date: $(date -u +%Y-%m-%dT%H:%M:%SZ)"
+    echo "# kernel: $(uname -sr)"
+    echo "# CPU: ${model:-$(uname -m)}"
+    echo "# processors: $(nproc); self and same on $cpu, cross on $cpu and" \
+        "${other:-none}"
+    for file in net/core/{w,r}mem_{default,max} net/ipv4/tcp_{w,r}mem; do
+        echo "# /proc/sys/$file: $(tr '\t' ' ' 2>/dev/null \
+            <"/proc/sys/$file" || echo unknown)"
+    done
+    echo "# $slices slices of $slice_ms ms"
+}
+
+# Makes the two files of what the program said.
+write_csv() {
+    {
+        comments 'round trips: one row is one slice of one transport'
+        echo '# percentiles: of trips timed one by one, each with one reading' \
+            'of the clock'
+        printf '%s,' place transport size_bytes sndbuf_bytes slice round_trips \
+            mean_ns p50_ns p99_ns p99.9_ns
+        echo max_ns
+        awk -F, '{ printf "%s,%s,%s,%s,%s,%s,%.1f,%s,%s,%s,%s\n", $1, $3, $2,
+            $4, $5, $6, $8 / $6, $9, $10, $11, $12 }' "$work/round-trip"
+    } >"$work/round-trip.csv"
+    {
+        comments 'one way: one row is one slice of one transport'
+        echo '# mean and MB (10^6 bytes): of what was received, until the' \
+            'receiver had all'
+        printf '%s,' place transport size_bytes sndbuf_bytes slice messages \
+            lost mean_ns
+        echo MB_per_s
+        awk -F, '{ printf "%s,%s,%s,%s,%s,%s,%d,%.1f,%.3f\n", $1, $3, $2, $4,
+            $5, $6, $6 - $7, $8 / $7, 1e3 * $2 * $7 / $8 }' "$work/one-way"
+    } >"$work/one-way.csv"
+}
+
+draw() {
+    local name drawn='' number=0 ratio=0
+    if ! command -v gnuplot >/dev/null; then
+        echo "no pictures: gnuplot is missing; 'scripts/setup.sh --dev'" \
+            'installs it (apt-get: gnuplot-nox, elsewhere: gnuplot)'
+        return 0
+    fi
+    for name in $transports; do
+        ((++number))
+        [[ " $wanted " != *" $name "* ]] || drawn+=" $number"
+    done
+    [[ -n $drawn ]] || return 0
+    [[ ! -e $work/all-ratio.dat ]] || ratio=1
+    (cd "$work" && gnuplot -e "places = '$wanted_places'; drawn = '$drawn';
+        ratio = $ratio" "$scripts/bench.gp") || {
+        echo 'bench.sh: gnuplot failed' >&2
+        exit 1
+    }
+}
+
+main() {
+    (($# == 1)) || refuse 'usage: scripts/bench.sh PROGRAM'
+    [[ ${QUICK-} =~ ^[01]?$ ]] || refuse "QUICK: no $QUICK; there are: 0 1"
+    slices=10 slice_ms=40
+    wanted_sizes=$sizes
+    if [[ ${QUICK-} == 1 ]]; then
+        slices=3 slice_ms=8
+        wanted_sizes='64 4096 65536'
+    fi
+    wanted=${TRANSPORTS-$transports $floors}
+    wanted=${wanted//,/ }
+    wanted_sizes=${SIZES-$wanted_sizes}
+    wanted_sizes=${wanted_sizes//,/ }
+    wanted_places=${PLACES-$places}
+    wanted_places=${wanted_places//,/ }
+    only TRANSPORTS "$wanted" "$transports $floors"
+    only SIZES "$wanted_sizes" "$sizes"
+    only PLACES "$wanted_places" "$places"
+    program=$(realpath -- "$1")
+    [[ -x $program ]] || refuse "$1: no such program; 'make bench' builds it"
+
+    choose_cpus
+    if [[ -z $other && " $wanted_places " == *' cross '* ]]; then
+        echo 'cross is left out: there are no two processors for it, each a' \
+            'core of its own'
+        wanted_places=${wanted_places//cross/}
+    fi
+    if ! { mkdir -p build/bench && work=$(mktemp -d build/bench/.XXXXXX); } \
+        2>/dev/null; then
+        echo "bench.sh: cannot write to $PWD/build/bench" >&2
+        exit 1
+    fi
+    trap 'rm -rf "$work"' EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM
+    work=$(realpath "$work")
+    touch "$work"/{round-trip,one-way}
+    runs >"$work/runs"
+    [[ -s $work/runs ]] || refuse 'nothing of that can be measured here'
+    measure "$work/runs"
+    write_csv
+    awk -v dir="$work" -v order="$wanted" -v places="$wanted_places" \
+        -f "$scripts/bench.awk" "$work/round-trip.csv" "$work/one-way.csv"
+    draw
+    rm -f "$work"/{runs,round-trip,one-way,*.dat} build/bench/*.{svg,png}
+    mv "$work"/* build/bench
+    echo
+    echo 'see build/bench'
+}
+
+main "$@"

@@ -1,0 +1,116 @@
+#!/usr/bin/env bats
+# bench.bats -- what make bench says and leaves
+
+# shellcheck disable=SC2154 # box, origin, status and output are set elsewhere
+load helper
+
+# Lab 15 in the suite of this test, and the fastest of all measurements.
+small=(QUICK=1 SIZES=64 PLACES=self 'TRANSPORTS=unix-stream tcp')
+bench_here() {
+    cp -R "$origin/labs/15-transport-cost" labs
+    make -s build/15-transport-cost
+}
+
+# The rows of CSV file $1, without comments and header.
+rows() {
+    grep -v '^#' "$1" | tail -n +2
+}
+
+@test "a value that does not exist is refused, with those that do" {
+    mkdir -p labs/15-transport-cost build
+    sketch 'echo "it ran"; : >ran' # nothing may run before all is checked
+    for wrong in 'TRANSPORTS=tcp smoke' SIZES=5 PLACES=moon QUICK=yes; do
+        yields 2 env "$wrong" scripts/bench.sh build/90-planted
+        said "bench.sh: ${wrong%%=*}: no "
+        said 'there are: '
+        [[ $output != *$'\n'* && ! -e ran ]]
+    done
+    yields 2 env SIZES= scripts/bench.sh build/90-planted
+    said 'SIZES: empty; there are: 1 4 16 '
+    yields 2 scripts/bench.sh
+    said 'usage: scripts/bench.sh PROGRAM'
+    yields 2 scripts/bench.sh build/none
+    said 'no such program'
+    yields 2 env TRANSPORTS=spin PLACES=self scripts/bench.sh build/90-planted
+    said 'nothing of that can be measured here'
+}
+
+@test "a small bench: tables of 80 columns, whole files, a row for each slice" {
+    bench_here
+    passes make -s bench "${small[@]}"
+    said 'Round trip in us'
+    said 'time of unix-stream over tcp'
+    [[ -z $(awk 'length($0) > 80' <<<"$output") ]]
+    for file in round-trip one-way; do
+        (($(rows "build/bench/$file.csv" | wc -l) == 6)) # 2 transports, 3 slices
+        grep -q '^# kernel: Linux' "build/bench/$file.csv"
+        fields=$(grep -v '^#' "build/bench/$file.csv" | awk -F, '{ print NF }')
+        (($(sort -u <<<"$fields" | wc -l) == 1))
+    done
+    [[ -z $(find build/bench -name '.*') ]]
+    ! command -v gnuplot >/dev/null || [[ -s build/bench/ratio.svg &&
+        -s build/bench/round-trip.png && -s build/bench/one-way.svg ]]
+}
+
+@test "the transports take turns, slice by slice" {
+    bench_here
+    passes make -s bench "${small[@]}"
+    same=$(rows build/bench/round-trip.csv | cut -d, -f2,5 | tr '\n' ' ')
+    [[ $same == 'unix-stream,1 tcp,1 unix-stream,2 tcp,2 unix-stream,3 tcp,3 ' ]]
+}
+
+@test "without gnuplot: tables, files, and what to install; no old pictures" {
+    bench_here
+    mkdir -p "$box/bin" build/bench
+    ln -s /usr/bin/* "$box/bin"
+    rm -f "$box/bin/gnuplot"
+    : >build/bench/ratio.png
+    PATH=$box/bin passes make -s bench "${small[@]}"
+    said 'Round trip in us'
+    said "'scripts/setup.sh --dev' installs it (apt-get: gnuplot-nox"
+    [[ -s build/bench/one-way.csv && ! -e build/bench/ratio.png ]]
+}
+
+@test "on one processor, cross is left out, and this is said" {
+    bench_here
+    passes taskset -c "$(taskset -cp $$ | grep -o '[0-9]*' | tail -n 1)" \
+        make -s bench "${small[@]}" PLACES='self cross'
+    said 'cross is left out'
+    [[ $(rows build/bench/one-way.csv | cut -d, -f1 | sort -u) == self ]]
+    yields 2 taskset -c "$(taskset -cp $$ | grep -o '[0-9]*' | tail -n 1)" \
+        make -s bench PLACES=cross
+    said 'nothing of that can be measured here'
+}
+
+@test "a datagram that is lost is counted: UDP in two processes" {
+    bench_here
+    passes make -s bench QUICK=1 SIZES=1024 PLACES=same \
+        TRANSPORTS='unix-dgram udp'
+    [[ -z $(rows build/bench/one-way.csv |
+        awk -F, '$2 == "unix-dgram" && $7 != 0') ]]
+    [[ -z $(rows build/bench/one-way.csv | awk -F, '$7 < 0 || $7 >= $6') ]]
+}
+
+@test "a program that fails, or a build that one may not write to: 1" {
+    sketch 'echo "no memory" >&2; exit 3'
+    yields 1 env "${small[@]}" scripts/bench.sh build/90-planted
+    said 'self, 64 bytes, round-trip: it failed'
+    [[ -z $(ls -A build/bench) ]]
+    rm -r build/bench
+    : >build/bench
+    yields 1 env "${small[@]}" scripts/bench.sh build/90-planted
+    said 'cannot write to'
+}
+
+@test "Ctrl-C leaves nothing, and ends what was running" {
+    bench_here
+    {
+        until [[ -s build/bench/$(ls -A build/bench 2>/dev/null)/round-trip ]]; do
+            sleep 0.05
+        done
+        printf '\003'
+    } | fails on_terminal make -s bench PLACES=same
+    [[ -z $(ls -A build/bench) ]]
+    fails grep -ls "$box/the suite/build/15" /proc/[0-9]*/cmdline
+    passes grep -q 'of .*: same, ' "$box/screen"
+}
