@@ -12,7 +12,7 @@
 #                    EDIT=2: what does this one do?
 #   make shake, make fault, make break: the same, of every lab
 #   make bench       what does a message cost? tables, and build/bench/
-#                    QUICK=1 TRANSPORTS='tcp udp' SIZES=64 PLACES=self
+#                    QUICK=1 TRANSPORTS=tcp,udp SIZES=64 PLACES=self
 #   make lint        shellcheck, shfmt, clang-format, clang-tidy
 #   make check-all   all of that, and every lab built by other compilers, with
 #                    sanitizers, as an ordinary user, and under load
