@@ -61,8 +61,8 @@ do for [kind in 'svg png'] {
         set logscale y 2
         set yrange [*:*]
         stats 'all-ratio.dat' using 1 nooutput
-        set yrange [(STATS_min < 0.25 ? STATS_min / 1.2 : 0.25) : \
-            (STATS_max > 4 ? STATS_max * 1.2 : 4)]
+        set yrange [(STATS_min < 0.2 ? STATS_min / 1.6 : 0.125) : \
+            (STATS_max > 3 ? STATS_max * 1.4 : 4)]
         set arrow 1 from graph 0,first 1 to graph 1,first 1 nohead lw 5 \
             lc rgb '#000000'
         set label 1 'TCP takes less' at graph 0.03,0.95

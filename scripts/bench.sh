@@ -181,7 +181,7 @@ draw() {
 main() {
     (($# == 1)) || refuse 'usage: scripts/bench.sh PROGRAM'
     [[ ${QUICK-} =~ ^[01]?$ ]] || refuse "QUICK: no $QUICK; there are: 0 1"
-    slices=10 slice_ms=40
+    slices=10 slice_ms=30
     wanted_sizes=$sizes
     if [[ ${QUICK-} == 1 ]]; then
         slices=3 slice_ms=8

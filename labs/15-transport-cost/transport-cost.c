@@ -260,7 +260,7 @@ static void peer(const struct link *l, long count)
 {
     role("peer");
     pin(l->peer_cpu);
-    memset(shared->buf[1], 1, sizeof(shared->buf[1]));    // touched
+    memset(shared->buf[1], 1, l->size < PIECE ? PIECE : l->size);    // touched
     while (take(l, 1, 1) == 0)
         continue;
     put(l, 1);
