@@ -27,7 +27,6 @@ do for [kind in 'svg png'] {
         set terminal pngcairo size 1800,1000 noenhanced font 'sans,24'
     }
     set logscale y 10
-    set format y '%g'
     set xlabel 'bytes in a message'
     do for [metric in 'trip way'] {
         trip = metric eq 'trip'
@@ -37,13 +36,14 @@ do for [kind in 'svg png'] {
         stats metric.'-all.dat' using 1 nooutput
         set yrange [STATS_min / 1.5 : STATS_max * 1.5]
         set multiplot layout 1,words(places) \
-            margins 0.09,0.98,0.13,0.78 spacing 0.05
+            margins 0.11,0.98,0.13,0.78 spacing 0.03
         do for [p = 1:words(places)] {
             set title word(places, p).' ('.(word(places, p) eq 'self' ? \
                 'one thread' : word(places, p) eq 'same' ? \
                 'two processes, one core' : 'two cores').')'
             set ylabel p > 1 ? '' : trip ? \
                 'round trip, microseconds' : 'one way, MB/s'
+            set format y p > 1 ? '' : '%g'
             unset key
             if (p == 1) {
                 set key at screen 0.97,0.98 maxrows 2 samplen 4 width 1
@@ -67,10 +67,11 @@ do for [kind in 'svg png'] {
             lc rgb '#000000'
         set label 1 'TCP takes less' at graph 0.03,0.95
         set label 2 'AF_UNIX takes less' at graph 0.03,0.05
-        set multiplot layout 1,2 margins 0.09,0.98,0.13,0.78 spacing 0.07
+        set multiplot layout 1,2 margins 0.11,0.98,0.13,0.78 spacing 0.03
         do for [m = 1:2] {
             set title m == 1 ? 'round trip' : 'one way'
             set ylabel m == 1 ? 'time of AF_UNIX stream / TCP' : ''
+            set format y m == 1 ? '%g' : ''
             unset key
             if (m == 1) {
                 set key at screen 0.97,0.98 maxrows 1 samplen 4
