@@ -208,7 +208,7 @@ static long take(const struct link *l, int end, long count)
     size_t room = l->size < PIECE ? PIECE : l->size;
 
     while (l->is->kind <= EVENTFDS && got < wanted) {
-        size_t at = stream ? got % room : 0;
+        size_t at = count == 1 ? got : 0;    // only of one is the rest looked at
         ssize_t n = CHECK(read(l->in[end], shared->buf[end] + at, room - at));
         if (n == 0)
             break;
