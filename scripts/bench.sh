@@ -169,7 +169,7 @@ draw() {
         ((++number))
         [[ " $wanted " != *" $name "* ]] || drawn+=" $number"
     done
-    [[ -n $drawn ]] || return 0
+    [[ -n $drawn && -e $work/trip-all.dat ]] || return 0
     [[ ! -e $work/all-ratio.dat ]] || ratio=1
     (cd "$work" && gnuplot -e "places = '$wanted_places'; drawn = '$drawn';
         ratio = $ratio" "$scripts/bench.gp") || {
