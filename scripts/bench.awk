@@ -59,8 +59,10 @@ function range(from, key, field,    i, n, list) {
     return n > 0
 }
 
-# Three figures, or all of those before the point.
+# Three figures, or all of those before the point; k for thousands.
 function short(x) {
+    if (x >= 99999.5)
+        return sprintf("%.0fk", x / 1000)
     if (x < 0.995)
         return sprintf("%.3f", x)
     return sprintf(x < 9.995 ? "%.2f" : x < 99.95 ? "%.1f" : "%.0f", x)
@@ -121,7 +123,7 @@ function table(m, kind,    s, t, p, key, any, line, i) {
 function tight(us) {
     if (us >= 9999.5)
         return sprintf("%.0fm", us / 1000)
-    return us >= 999.5 ? sprintf("%.0f", us) : short(us)
+    return us < 0.995 ? sprintf("%.2f", us) : short(us)
 }
 
 function floors(    p, t, key, line, text) {
