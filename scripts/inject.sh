@@ -15,9 +15,16 @@ if [[ ! -x $1 ]]; then
 fi
 program=$(realpath -- "$1")
 work=$(mktemp -d)
-# After Ctrl-C, no run is left, and nothing of what it had in its own TMPDIR.
-trap 'trap "" INT TERM; wait; rm -rf "$work"' EXIT
 export scripts TMPDIR=$work
+
+# After Ctrl-C, what the runs had in their TMPDIR goes, too. They may need a
+# moment to end.
+clean_up() {
+    trap '' INT TERM
+    wait || true
+    rm -rf "$work" 2>/dev/null || { sleep 1 && rm -rf "$work"; }
+}
+trap clean_up EXIT
 
 # Ends the script, as skipped, where nothing can be traced.
 need_strace() {
