@@ -90,6 +90,12 @@ says_good_bye=$'-    puts("hello");\n+    puts("good-bye");'
     [[ $output != *accept-90* ]]
     fails make -s break-90 EDIT=2
     said 'EDIT=2: no such edit in labs/90-planted/README.md'
+    plant_edits 'It says good-bye.' "$says_good_bye" \
+        'Nothing.' $'-    puts("again");\n+    puts("ag" "ain");'
+    fails make -s break-90 EDIT=2
+    said 'not ok 90 - planted: edit 2: it changes nothing'
+    EDIT=1 fails make -s break
+    said 'not ok 90 - planted: 2 edits, 1 wrong'
 }
 
 @test "shake, fault, break: an unknown lab, or a wrong call, is refused" {

@@ -171,8 +171,23 @@ needs_strace() {
     passes make -s fault-90
     said 'ok 90 - planted: '
     said ' survived'
-    passes make -s fault
+    CALL=accept passes make -s fault
+    said ' survived'
     said '1 passed, 0 failed, 0 skipped'
+}
+
+@test "fault: the first five of a long loop, and only what came" {
+    needs_strace
+    plant 'step("Who?");
+           for (int i = 0; i < 1000; i++) CHECK(close(CHECK(dup(0))));' '1. Who?'
+    passes make -s fault-90
+    said ': 11 faults, 11 survived' # and one write
+    plant "step(\"Who?\");
+           if (access(\"$box/been\", F_OK)) CHECK(creat(\"$box/been\", 0600));
+           else return 0;
+           CHECK(close(0));" '1. Who?'
+    passes make -s fault-90
+    said ': 2 faults, 2 survived' # of write and of access
 }
 
 @test "fault: an error that is ignored is found" {
@@ -225,6 +240,24 @@ needs_strace() {
                   if (peer == -1) { perror("accept()"); for (;;) pause(); }'
     TIMEOUT=2 fails make -s fault-90 CALL=accept
     said 'not ok 90 - planted: it did not end'
+}
+
+@test "fault: nor is it enough to name the call, or the reason" {
+    needs_strace
+    local ends says # what it does where accept() failed, and what is said then
+    while IFS=: read -r ends says; do
+        plant_server "int peer = accept(listener, NULL, NULL);
+                      if (peer == -1) { $ends; }"
+        fails make -s fault-90 CALL=accept
+        said "not ok 90 - planted: $says"
+    done <<'END'
+perror("bind()"); return 1:exit status 1; no message names accept (Too many
+fputs("accept() failed", stderr); return 1:exit status 1; no message names acc
+perror("accept()"); return 77:exit status 77, as if the kernel lacked something
+perror("accept()"); return 0:exit status 0, but it did not print just what is
+perror("accept()"); peer = accept(listener, NULL, NULL):exit status 0, but it
+perror("accept()"); usleep(2200000); return 1:it took
+END
 }
 
 # A child comes as far, so only the first process is traced, and strace does not
