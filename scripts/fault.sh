@@ -184,13 +184,37 @@ refuse() {
     exit 2
 }
 
+# The first of those in $work/some whose message names CALL.
+named_by_lab() {
+    local who call nth
+    while read -r who call nth _; do
+        if grep -qs "\b$CALL(" "$work/runs/$who.$call.$nth/err"; then
+            echo "$who $call $nth"
+            return
+        fi
+    done <"$work/some"
+    return 1
+}
+
+# The first of them that the kernel calls so, or that the lab did not survive.
+named_by_kernel() {
+    local who call nth
+    while read -r who call nth _; do
+        if [[ $call == "$CALL" ]] ||
+            ! grep -qs ^survived "$work/runs/$who.$call.$nth/said"; then
+            echo "$who $call $nth"
+            return
+        fi
+    done <"$work/some"
+    return 1
+}
+
 # Where the call is that is CALL in C: "WHO CALL NTH". Several functions may end
-# in one system call, and one function in several. So this tries the first few
-# and takes the one whose message names CALL; failing that, one that the kernel
-# calls so, or that the lab did not survive. If not even the loader makes any in
-# the first process, it is that of all children: that is simpler to show.
+# in one system call, and one function in several: so this tries the first few,
+# and looks who complains. If not even the loader makes any in the first
+# process, it is that of all children: that is simpler to show.
 find_call() {
-    local who call nth error
+    local who call nth error found
     [[ $CALL =~ ^[a-z_0-9]+$ ]] || refuse "CALL=$CALL: no function's name"
     faults | sort -n -s -k 1,1 >"$work/faults"
     while read -r who call nth error; do
@@ -198,16 +222,11 @@ find_call() {
             echo "$who $call $nth $error"
     done <"$work/faults" | head -n 24 >"$work/some"
     beside try <"$work/some"
-    while read -r who call nth _; do
-        ! grep -qs "\b$CALL(" "$work/runs/$who.$call.$nth/err" || break
-    done <"$work/some"
-    [[ -n ${nth-} ]] || while read -r who call nth _; do
-        [[ $call != "$CALL" ]] || break
-        grep -qs ^survived "$work/runs/$who.$call.$nth/said" || break
-    done <"$work/some"
-    [[ -n ${nth-} ]] || refuse "CALL=$CALL: lab ${title%% *} makes no such" \
-        "call that can fail; these can, by the kernel's names:" \
-        "$(cut -d ' ' -f 2 "$work/faults" | sort -u | paste -sd ' ')"
+    found=$(named_by_lab || named_by_kernel) ||
+        refuse "CALL=$CALL: lab ${title%% *} makes no such call that can" \
+            "fail; these can, by the kernel's names:" \
+            "$(cut -d ' ' -f 2 "$work/faults" | sort -u | paste -sd ' ')"
+    read -r who call nth <<<"$found"
     ((nth > 1)) || grep -q "^0 $call " "$calls" || who=all
     echo "$who $call $nth"
 }

@@ -92,9 +92,11 @@ if [[ ${!said[*]} == "ok $title" ]]; then
     exit 0
 fi
 echo "not ok $line"
+shown=0
 for key in "${!said[@]}"; do
     [[ $key != "ok $title" ]] || continue
-    echo "# ${said[$key]} schedules, such as: ${example[$key]}"
+    ((++shown <= 3)) || break # they are enough to see what is wrong
+    echo "# ${said[$key]} of $count, such as: ${example[$key]}"
     sed -E '1s/^(not ok [^:]*:|ok [^#]*#)/#/; /^# next:/d' <<<"$key"
 done
 exit 1
