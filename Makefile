@@ -32,6 +32,7 @@ tests    := $(wildcard scripts/test/*.bats)
 linters  := shellcheck shfmt clang-format clang-tidy
 scripts  := $(wildcard scripts/*.sh scripts/test/* .ci/run)
 sources  := $(wildcard labs/*/*.c)
+helpers  := $(wildcard scripts/*.c)
 programs := $(names:%=build/%)
 varied   := $(foreach variant,$(variants),$(names:%=build/$(variant)/%))
 
@@ -91,7 +92,7 @@ check: $(results)
 $(proofs): $$(call tap,$$(addprefix $$@/,$(names)))
 	@scripts/tally.sh $^
 
-bench: build/$(call named,15)
+bench: build/$(call named,15) build/floors
 	@scripts/bench.sh $<
 
 lint: dev-tools $(call tap,$(linters))
@@ -136,6 +137,11 @@ $(call tap,$(names) $(varied:build/%=%)): build/results/%.tap: build/% FORCE
 build/chosen.so: scripts/chosen.c build/flags | writable
 	-$(CC) -O2 -shared -fPIC -pthread -o $@ $< -ldl
 
+# What make bench compares with: system calls, copies, wake-ups.
+build/floors: scripts/floors.c common/lab.h build/flags | writable
+	@rm -f $@
+	-$(compile)
+
 build/results/shake/%.tap: build/% build/chosen.so FORCE
 	@scripts/shake.sh $< | tee $@
 build/results/fault/%.tap: build/% build/chosen.so FORCE
@@ -151,9 +157,9 @@ build/results/tests.tap: $(tests) FORCE
 build/results/shellcheck.tap: lint = shellcheck $(scripts)
 build/results/shfmt.tap: lint = shfmt -i 4 -ci -d $(scripts)
 build/results/clang-format.tap: lint = clang-format -n --Werror \
-    $(sources) scripts/chosen.c common/lab.h
+    $(sources) $(helpers) common/lab.h
 build/results/clang-tidy.tap: lint = clang-tidy --quiet $(sources) \
-    scripts/chosen.c -- -Wall
+    $(helpers) -- -Wall
 $(call tap,$(linters)): build/results/%.tap: FORCE
 	@scripts/tap.sh $* $(lint) | tee $@
 
