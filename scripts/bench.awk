@@ -94,7 +94,8 @@ function table(m, kind,    s, t, p, key, any, line, i) {
             line = sprintf("%-4s %-15s", name_of(size[s]), name(t, size[s]))
             for (p = 1; p <= np; p++) {
                 key = m SUBSEP place[p] SUBSEP transport[t] SUBSEP size[s]
-                if (!(key in slices)) {
+                if (!(key in slices) || \
+                    kind == "tail" && value[key, 8, 1] == "") {
                     line = line sprintf("%20s", "-")
                     continue
                 }

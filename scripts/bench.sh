@@ -4,8 +4,9 @@
 # usage: scripts/bench.sh PROGRAM                    (build/15-transport-cost)
 #        where QUICK=1 TRANSPORTS=... SIZES=... PLACES=... may be set
 #
-# Has the program measure round trips and one way, at each place and size; the
-# transports take turns. Prints tables, and leaves build/bench/round-trip.csv
+# Has the program measure round trips and one way, at each place and size, and
+# floors, beside it, what no transport can be below; all of a kind take turns.
+# Prints tables, and leaves build/bench/round-trip.csv
 # and one-way.csv, and the pictures that gnuplot makes of them. Files appear
 # there only when they are whole.
 #
@@ -73,18 +74,22 @@ can() {
     esac
 }
 
-# Lines "PLACE SIZE METRIC TRANSPORT...", one for each run of the program.
+# Lines "PLACE SIZE METRIC TRANSPORT...", one for each run of a program; those
+# of floors apart.
 runs() {
-    local place size metric transport group
+    local place size metric kind transport group
     for place in $wanted_places; do
         for size in $floor_size $wanted_sizes; do
             for metric in round-trip one-way; do
-                group=
-                for transport in $wanted; do
-                    can "$transport" "$place" "$size" "$metric" || continue
-                    group+=" $transport"
+                for kind in "$transports" "$floors"; do
+                    group=
+                    for transport in $wanted; do
+                        [[ " $kind " == *" $transport "* ]] || continue
+                        can "$transport" "$place" "$size" "$metric" || continue
+                        group+=" $transport"
+                    done
+                    [[ -z $group ]] || echo "$place $size $metric$group"
                 done
-                [[ -z $group ]] || echo "$place $size $metric$group"
             done
         done
     done
@@ -98,17 +103,21 @@ progress() {
 
 # Measures all that file $1 lists, one line after the other.
 measure() {
-    local place size metric group ms peer done=0 all
+    local place size metric group ms peer measuring done=0 all
     all=$(wc -l <"$1")
     while read -r place size metric group <&3; do
         progress "$((++done)) of $all: $place, $size bytes, $metric"
         peer=$cpu
         [[ $place != cross ]] || peer=$other
+        [[ $place != self ]] || peer=-1
+        measuring=$program
+        [[ " $floors " != *" ${group%% *} "* ]] || measuring=$floors_program
         ms=$slice_ms # as long as the round trips timed one by one take, too
         [[ $metric == one-way ]] || ms=$((slice_ms * 3 / 4))
         # shellcheck disable=SC2086 # each transport is a word of its own
-        timeout --foreground 60 "$program" "$place" "$size" "$metric" \
-            "$slices" "$ms" "$cpu" "$peer" $group >>"$work/$metric" || {
+        timeout --foreground 60 taskset -c "$cpu" "$measuring" "$place" \
+            "$size" "$metric" "$slices" "$ms" "$peer" $group \
+            >>"$work/$metric" || {
             progress
             echo "bench.sh: $place, $size bytes, $metric: it failed" >&2
             exit 1
@@ -139,7 +148,7 @@ write_csv() {
     {
         comments 'round trips: one row is one slice of one transport'
         echo '# percentiles: of trips timed one by one, each with one reading' \
-            'of the clock'
+            'of the clock; none of floors'
         printf '%s,' place transport size_bytes sndbuf_bytes slice round_trips \
             mean_ns p50_ns p99_ns p99.9_ns
         echo max_ns
@@ -197,6 +206,7 @@ main() {
     only SIZES "$wanted_sizes" "$sizes"
     only PLACES "$wanted_places" "$places"
     program=$(realpath -- "$1")
+    floors_program=${program%/*}/floors
     [[ -x $program ]] || refuse "$1: no such program; 'make bench' builds it"
 
     choose_cpus
@@ -217,6 +227,8 @@ main() {
     touch "$work"/{round-trip,one-way}
     runs >"$work/runs"
     [[ -s $work/runs ]] || refuse 'nothing of that can be measured here'
+    [[ -x $floors_program ]] || ! grep -qwE "${floors// /|}" "$work/runs" ||
+        refuse "$floors_program: no such program; 'make bench' builds it"
     measure "$work/runs"
     write_csv
     awk -v dir="$work" -v order="$wanted" -v places="$wanted_places" \

@@ -82,6 +82,28 @@ rows() {
     said 'nothing of that can be measured here'
 }
 
+@test "floors: measured apart, at one size; memcpy at each that is asked for" {
+    bench_here
+    passes make -s bench QUICK=1 SIZES='64 4096' PLACES='self same' \
+        TRANSPORTS='pipe eventfd memcpy syscall clock'
+    said 'Floors, in ns'
+    [[ -z $(awk 'length($0) > 80' <<<"$output") ]]
+    for floor in eventfd syscall clock; do
+        grep -q "^$floor  *[0-9]" <<<"$output"
+    done
+    tail=$(sed -n '/one by one/,/^One way/p' <<<"$output") # no percentiles
+    [[ $tail == *pipe* && $tail != *memcpy* ]]
+    rows build/bench/round-trip.csv | grep -v pipe | cut -d, -f1-3 |
+        LC_ALL=C sort -u >"$box/trips"
+    printf '%s\n' same,eventfd,8 self,clock,8 self,eventfd,8 self,memcpy,4096 \
+        self,memcpy,64 self,syscall,8 | diff - "$box/trips"
+    [[ -z $(rows build/bench/one-way.csv |
+        awk -F, '$2 != "pipe" && $2 != "memcpy"') ]]
+    rm build/floors
+    yields 2 env TRANSPORTS=clock scripts/bench.sh build/15-transport-cost
+    said 'build/floors: no such program'
+}
+
 @test "a datagram that is lost is counted: UDP in two processes" {
     bench_here
     passes make -s bench QUICK=1 SIZES=1024 PLACES=same \
