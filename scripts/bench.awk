@@ -76,7 +76,7 @@ function name_of(bytes) {
 
 function name(t, s) {
     return transport[t] (buffer[transport[t], s] > least[transport[t]] && \
-        transport[t] ~ /^unix/ ? "*" : "")
+        transport[t] ~ /^(unix|udp)/ ? "*" : "")
 }
 
 function heading(text,    p) {
