@@ -104,7 +104,7 @@ aim() {
 beside() {
     local running=0 words
     while read -r -a words; do
-        ((running < 3 * $(nproc))) || wait -n || true
+        ((running < 2 * $(nproc))) || wait -n || true
         "$1" "${words[@]}" &
         ((++running))
     done

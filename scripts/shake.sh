@@ -29,15 +29,16 @@ ordering+='|unlink(at)?|rename(at2?)?|pidfd_.*|rt_sig(suspend|timedwait)'
 
 # Lines "WHO CALL NTH EFFECT", for the calls number 1, 2, 3, 5, 9, 17, 33 and 65
 # of each process; for all up to the 65th, if $1 is all. To trace a long loop
-# takes a second: so of its calls only the first three, and of later children
-# none of that kind. Their other calls are late on entry only; and all children
+# takes a second, and more if aim has to go past it: so of its calls only the
+# first three, and none of that kind of a child, if another process has the
+# loop. The calls of later children are late on entry only; and all children
 # exit late in one schedule, because aim cannot choose there.
 schedules() {
     local who call first last others nth i
     while read -r who call _ first last others; do
         [[ $call =~ ^($ordering)$ ]] || continue
         ! is_timed "$last" || continue
-        ((who <= 1 || others < 1000)) || continue
+        ((who == 0 || others < 1000)) || continue
         ((who <= 1)) || [[ $call != exit_group ]] || continue
         ((last < 1000)) || last=$((first + 2))
         for ((i = 0; i <= 64 && first + i <= last; i++)); do
