@@ -51,9 +51,11 @@ struct link {
 };
 
 /* What two processes share: when end 1 had how many messages; what each writes,
- * and reads into. It is touched, lest the first slice pay for the pages. */
+ * and reads into. It is touched, lest the first slice pay for the pages. The
+ * samples are here, or after fork() each page of them would be copied. */
 static struct shared {
     _Atomic int64_t when, received;
+    int64_t sample[SAMPLES];
     _Alignas(4096) char buf[2][MOST];
 } * shared;
 
@@ -256,8 +258,7 @@ static int by_value(const void *a, const void *b)
 /* A row of the file that scripts/bench.sh makes. */
 static void row(const struct link *l, char *argv[], int slice)
 {
-    static int64_t at[SAMPLES];
-    int64_t ns = measured(l, l->count, NULL);
+    int64_t ns = measured(l, l->count, NULL), *at = shared->sample;
     long n = l->count / 3 < SAMPLES ? l->count / 3 + 1 : SAMPLES;
 
     printf("%s,%s,%s,%d,%d,%ld,%jd,%jd", argv[1], argv[2], l->is->name,
@@ -301,9 +302,8 @@ static int measure(int argc, char *argv[])
     return EXIT_SUCCESS;
 }
 
-/* Does a round trip cost less than so much of TCP's? Yes, if the fastest of
- * five does in nine of ten slices. Where it is not clear, it tries up to
- * thrice. */
+/* Is a round trip below that part of TCP's? Yes, if the fastest of five is in
+ * nine of ten slices. Where it is not clear, it tries up to thrice. */
 static void below(double part, const struct transport *it, size_t size)
 {
     struct link l[] = {opened(it, size, -1),
