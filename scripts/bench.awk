@@ -9,6 +9,8 @@ BEGIN {
     nt = split(order, transport, " ")
 }
 
+/^# .*wmem_default: [0-9]/ { standard = substr($0, index($0, ": ") + 2) + 0 }
+
 /^#/ { next }
 
 $1 == "place" {
@@ -74,8 +76,10 @@ function name_of(bytes) {
     return bytes >= 1024 ? bytes / 1024 "K" : bytes ""
 }
 
-function name(t, s) {
-    return transport[t] (buffer[transport[t], s] > least[transport[t]] && \
+# Where the default is not known, the least of all sizes has to do for it.
+function name(t, s,    usual) {
+    usual = standard ? standard : least[transport[t]]
+    return transport[t] (buffer[transport[t], s] > usual && \
         transport[t] ~ /^(unix|udp)/ ? "*" : "")
 }
 
