@@ -134,7 +134,7 @@ function tight(us) {
 }
 
 function floors(    p, t, key, line, text) {
-    heading("Floors, in ns, of 8 bytes: no transport can be cheaper")
+    heading("Floors, in ns: without a message; eventfd and spin are round trips")
     for (t = 1; t <= nt; t++) {
         if (transport[t] !~ /^(eventfd|spin|syscall|clock)$/)
             continue
@@ -236,7 +236,7 @@ END {
     print "\nEach has a reading of the clock in it. p50 to p99.9 are the slices'" \
         " median;\nwhere a slice has under 1000 trips, p99.9 is its slowest;" \
         " under 100, p99 too."
-    heading("One way in MB/s (10^6 bytes): " range_of)
+    heading("One way in MB/s (10^6 bytes received): " range_of)
     table("way", "")
     print "\n-: not possible, or not asked for. *: SO_SNDBUF had to be raised"
     floors()

@@ -5,10 +5,10 @@
 #        where QUICK=1 TRANSPORTS=... SIZES=... PLACES=... may be set
 #
 # Has the program measure round trips and one way, at each place and size, and
-# floors, beside it, what no transport can be below; all of a kind take turns.
-# Prints tables, and leaves build/bench/round-trip.csv
-# and one-way.csv, and the pictures that gnuplot makes of them. Files appear
-# there only when they are whole.
+# floors, beside it, what is paid even without a message; all of a kind take
+# turns. Prints tables, and leaves build/bench/round-trip.csv and one-way.csv,
+# and the pictures that gnuplot makes of them. Files appear there only when they
+# are whole.
 #
 # Exit status: 0 measured; 1 failed; 2 for wrong usage.
 set -euo pipefail

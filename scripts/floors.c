@@ -1,13 +1,14 @@
 /*
- * floors.c -- below what can no transport be?
+ * floors.c -- what is paid even without a message?
  *
  * usage: floors PLACE SIZE METRIC SLICES MILLISECONDS PEER'S-CPU FLOOR...
  *
  * Measures for bench.sh a reading of the clock, a system call, copies, and what
  * it takes to wake another process (eventfd), or to be seen by one that does
- * not sleep (spin). The rows are those of labs/15-transport-cost, without
- * percentiles. Without a peer, whose CPU is -1 then, one thread plays both
- * ends.
+ * not sleep (spin). Between two cores the wake-up is most of the time, and that
+ * of a transport may be the shorter one: eventfd is a yardstick, no bound. The
+ * rows are those of labs/15-transport-cost, without percentiles. Without a
+ * peer, whose CPU is -1 then, one thread plays both ends.
  */
 #define _GNU_SOURCE    // for sched_setaffinity(), syscall()
 #include <sched.h>
@@ -142,8 +143,7 @@ static void prepare(const char *bytes, const char *metric)
 {
     size = strtoul(bytes, NULL, 10);
     one_way = strcmp(metric, "one-way") == 0;
-    memset(buf, 1,
-           sizeof(buf));    // or the first slice would pay for the pages
+    memset(buf, 1, sizeof(buf));    // or the first slice pays for the pages
     turn = mmap(NULL, 2 * sizeof(*turn), PROT_READ | PROT_WRITE,
                 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (turn == MAP_FAILED)
