@@ -25,13 +25,20 @@ refuse() {
     exit 2
 }
 
-# Refuses what in list $2 is not in $3; $1 is what the list is called.
-only() {
-    local word
-    for word in $2; do
+# Prints what of list $3 is in $2, in its order and once; refuses what of $2 is
+# not in $3. $1 is what the list is called.
+chosen() {
+    local word words=' ' some=
+    set -f # here, in the caller's $(): a * is no file
+    for word in ${2//,/ }; do
         [[ " $3 " == *" $word "* ]] || refuse "$1: no $word; there are: $3"
+        words+="$word "
     done
-    [[ -n ${2// /} ]] || refuse "$1: empty; there are: $3"
+    [[ $words != ' ' ]] || refuse "$1: empty; there are: $3"
+    for word in $3; do
+        [[ $words != *" $word "* ]] || some+=" $word"
+    done
+    echo "${some# }"
 }
 
 # The numbers in a list such as 0-2,5.
@@ -196,15 +203,10 @@ main() {
         slices=3 slice_ms=8
         wanted_sizes='64 4096 65536'
     fi
-    wanted=${TRANSPORTS-$transports $floors}
-    wanted=${wanted//,/ }
-    wanted_sizes=${SIZES-$wanted_sizes}
-    wanted_sizes=${wanted_sizes//,/ }
-    wanted_places=${PLACES-$places}
-    wanted_places=${wanted_places//,/ }
-    only TRANSPORTS "$wanted" "$transports $floors"
-    only SIZES "$wanted_sizes" "$sizes"
-    only PLACES "$wanted_places" "$places"
+    wanted="$transports $floors"
+    wanted=$(chosen TRANSPORTS "${TRANSPORTS-$wanted}" "$wanted")
+    wanted_sizes=$(chosen SIZES "${SIZES-$wanted_sizes}" "$sizes")
+    wanted_places=$(chosen PLACES "${PLACES-$places}" "$places")
     program=$(realpath -- "$1")
     floors_program=${program%/*}/floors
     [[ -x $program ]] || refuse "$1: no such program; 'make bench' builds it"
