@@ -54,8 +54,9 @@ expand() {
 choose_cpus() {
     local allowed siblings candidate
     local topology=/sys/devices/system/cpu/cpu
-    allowed=$(sed -n 's/^Cpus_allowed_list:[[:space:]]*//p' /proc/self/status)
-    allowed=$(expand "$allowed")
+    # not those of /proc/self/status, where some may be offline
+    allowed=$(taskset -cp "$$")
+    allowed=$(expand "${allowed##* }")
     cpu=${allowed%%$'\n'*}
     other=
     siblings=$(cat "$topology$cpu/topology/thread_siblings_list" 2>/dev/null ||
@@ -211,6 +212,10 @@ main() {
     floors_program=${program%/*}/floors
     [[ -x $program ]] || refuse "$1: no such program; 'make bench' builds it"
 
+    command -v taskset >/dev/null || {
+        echo 'bench.sh: taskset is missing; install util-linux' >&2
+        exit 1
+    }
     choose_cpus
     if [[ -z $other && " $wanted_places " == *' cross '* ]]; then
         echo 'cross is left out: there are no two processors for it, each a' \

@@ -69,6 +69,9 @@ rows() {
     said 'Round trip in us'
     said "'scripts/setup.sh --dev' installs it (apt-get: gnuplot-nox"
     [[ -s build/bench/one-way.csv && ! -e build/bench/ratio.png ]]
+    rm "$box/bin/taskset"
+    PATH=$box/bin yields 1 scripts/bench.sh build/15-transport-cost
+    said 'taskset is missing; install util-linux'
 }
 
 @test "on one processor, cross is left out, and this is said" {
