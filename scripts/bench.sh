@@ -144,9 +144,11 @@ comments() {
     echo "# CPU: ${model:-$(uname -m)}"
     echo "# processors: $(nproc); self and same on $cpu, cross on $cpu and" \
         "${other:-none}"
-    for file in net/core/{w,r}mem_{default,max} net/ipv4/tcp_{w,r}mem; do
-        echo "# /proc/sys/$file: $(tr '\t' ' ' 2>/dev/null \
-            <"/proc/sys/$file" || echo unknown)"
+    for file in /proc/sys/net/core/{w,r}mem_{default,max} \
+        /proc/sys/net/ipv4/tcp_{w,r}mem \
+        /sys/devices/system/clocksource/clocksource0/current_clocksource \
+        "/sys/devices/system/cpu/cpu$cpu/cpufreq/scaling_governor"; do
+        echo "# $file: $({ tr '\t' ' ' <"$file"; } 2>/dev/null || echo unknown)"
     done
     echo "# $slices slices of $slice_ms ms"
 }

@@ -44,6 +44,7 @@ rows() {
     for file in round-trip one-way; do
         (($(rows "build/bench/$file.csv" | wc -l) == 6)) # 2 transports, 3 slices
         grep -q '^# kernel: Linux' "build/bench/$file.csv"
+        grep -q '/current_clocksource: [a-z]' "build/bench/$file.csv"
         fields=$(grep -v '^#' "build/bench/$file.csv" | awk -F, '{ print NF }')
         (($(sort -u <<<"$fields" | wc -l) == 1))
     done
