@@ -25,7 +25,10 @@
 static size_t size;
 static bool one_way;
 static int event[2];    // by the end that reads
-static char buf[2][1 << 20];
+
+/* Not at the same place in a page, or a copy would take a load from the one for
+ * a load of what the last has stored into the other, and wait for that. */
+static char buf[2][(1 << 20) + 2048];
 
 static struct turns {
     _Alignas(128) _Atomic long of;    // each in cache lines of its own
