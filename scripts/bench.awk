@@ -238,14 +238,15 @@ END {
         " under 100, p99 too."
     heading("One way in MB/s (10^6 bytes received): " range_of)
     table("way", "")
-    print "\n-: not possible, or not asked for. *: SO_SNDBUF had to be raised"
+    print "\n-: not possible, or not asked for. *: with a larger SO_SNDBUF than" \
+        " the default"
     floors()
     if ("udp" in least) {
         heading("Lost by udp one way, of all that was sent")
         losses()
     }
     if ("tcp" in least && "unix-stream" in least) {
-        held = "time of unix-stream over tcp; in how many slices it held"
+        held = "time of unix-stream / tcp; slices on that side of 1"
         ratios("trip", "Round trip: " held)
         ratios("way", "One way: " held)
     }

@@ -180,8 +180,8 @@ write_csv() {
 draw() {
     local name drawn='' number=0 ratio=0
     if ! command -v gnuplot >/dev/null; then
-        echo "no pictures: gnuplot is missing; 'scripts/setup.sh --dev'" \
-            'installs it (apt-get: gnuplot-nox, elsewhere: gnuplot)'
+        printf '\nno pictures: gnuplot is missing\n%s\n' \
+            "(apt-get: gnuplot-nox, elsewhere: gnuplot; or scripts/setup.sh --dev)"
         return 0
     fi
     for name in $transports; do
@@ -238,6 +238,8 @@ main() {
     [[ -s $work/runs ]] || refuse 'nothing of that can be measured here'
     [[ -x $floors_program ]] || ! grep -qwE "${floors// /|}" "$work/runs" ||
         refuse "$floors_program: no such program; 'make bench' builds it"
+    echo 'self: one thread. same: two processes, one core. cross: two cores.'
+    echo "Each figure is of $slices slices of $slice_ms ms, all in turn."
     measure "$work/runs"
     write_csv
     awk -v dir="$work" -v order="$wanted" -v places="$wanted_places" \

@@ -147,7 +147,6 @@ static long take(const struct link *l, int end, long count)
     bool stream = l->is->type == SOCK_STREAM;
     size_t unit = stream ? l->size : 1, wanted = unit * (size_t)count, got = 0;
     size_t room = l->size < PIECE ? PIECE : l->size;
-
     while (got < wanted) {
         size_t at = count == 1 ? got : 0;
         ssize_t n = CHECK(read(l->in[end], shared->buf[end] + at, room - at));
@@ -255,6 +254,16 @@ static int by_value(const void *a, const void *b)
     return (*x > *y) - (*x < *y);
 }
 
+/* Of five tries: the others may have been interrupted. */
+static double fastest(const struct link *l, long count)
+{
+    int64_t ns[5];
+    for (int i = 0; i < 5; i++)
+        ns[i] = measured(l, count, NULL);
+    qsort(ns, 5, sizeof(ns[0]), by_value);
+    return (double)ns[0];
+}
+
 /* A row of the file that scripts/bench.sh makes. */
 static void row(const struct link *l, char *argv[], int slice)
 {
@@ -291,8 +300,7 @@ static int measure(int argc, char *argv[])
         if (!arrives(end))
             return fprintf(stderr, "%s: not what was sent\n", it->name);
         for (ns = 0, end->count = 1; ns < slice_ns / 8; end->count *= 2)
-            if ((double)measured(end, end->count, NULL) >= slice_ns / 8)
-                ns = (double)measured(end, end->count, NULL);    // not by luck
+            ns = fastest(end, end->count);
         end->count = (long)((double)end->count / 2 * slice_ns / ns) + 1;
         end++;
     }
@@ -306,21 +314,14 @@ static int measure(int argc, char *argv[])
  * nine of ten slices. Where it is not clear, it tries up to thrice. */
 static void below(double part, const struct transport *it, size_t size)
 {
-    struct link l[] = {opened(it, size, -1),
-                       opened(&transports[TCP], size, -1)};
+    struct link l = opened(it, size, -1);
+    struct link tcp = opened(&transports[TCP], size, -1);
     long n = size < PIECE / 4 ? 4 : 1;    // too few to be interrupted often
     int held = 5;
-
     for (int turn = 0; turn < 3 && held > 1 && held < 9; turn++) {
         held = 0;
-        for (int slice = 0; slice < 10; slice++) {
-            int64_t ns[2][5];
-            for (int i = 0; i < 10; i++)
-                ns[i / 5][i % 5] = measured(&l[i / 5], n, NULL);
-            qsort(ns[0], 5, sizeof(ns[0][0]), by_value);
-            qsort(ns[1], 5, sizeof(ns[1][0]), by_value);
-            held += (double)ns[0][0] < part * (double)ns[1][0];
-        }
+        for (int slice = 0; slice < 10; slice++)
+            held += fastest(&l, n) < part * fastest(&tcp, n);
     }
     const char *no = held < 2 ? "no" : "not clear";
     say("%s, %zu bytes: %s", it->name, size, held < 9 ? no : "yes");
@@ -332,7 +333,6 @@ static void lost(const struct transport *it)
     struct mmsghdr some[DATAGRAMS] = {0};    // each of no bytes
     struct link l = opened(it, 1, -1);
     int sent = 0, got = 0, tiny = 1;
-
     CHECK(setsockopt(l.in[1], SOL_SOCKET, SO_RCVBUF, &tiny, sizeof(tiny)));
     while (sent < DATAGRAMS) {
         unsigned n = (unsigned)(DATAGRAMS - sent);

@@ -39,7 +39,7 @@ rows() {
     bench_here
     passes make -s bench "${small[@]}"
     said 'Round trip in us'
-    said 'time of unix-stream over tcp'
+    said 'time of unix-stream / tcp'
     [[ -z $(awk 'length($0) > 80' <<<"$output") ]]
     for file in round-trip one-way; do
         (($(rows "build/bench/$file.csv" | wc -l) == 6)) # 2 transports, 3 slices
@@ -68,7 +68,8 @@ rows() {
     : >build/bench/ratio.png
     PATH=$box/bin passes make -s bench "${small[@]}"
     said 'Round trip in us'
-    said "'scripts/setup.sh --dev' installs it (apt-get: gnuplot-nox"
+    said 'no pictures: gnuplot is missing'
+    said '(apt-get: gnuplot-nox, '
     [[ -s build/bench/one-way.csv && ! -e build/bench/ratio.png ]]
     rm "$box/bin/taskset"
     PATH=$box/bin yields 1 scripts/bench.sh build/15-transport-cost
