@@ -167,7 +167,8 @@ build/results/user.tap: $(programs) FORCE
 	@scripts/as-user.sh $(programs) | tee $@
 
 # This comes last: it would slow down all that runs beside it.
-build/results/load.tap: $(programs) FORCE | $(filter-out %/load.tap,$(more)) $(proved)
+build/results/load.tap: $(programs) FORCE | $(proved) \
+                        $(filter-out %/load.tap,$(more))
 	@scripts/load.sh $(programs) | tee $@
 
 # A tool that is missing, or a place where one may not write, is said first.

@@ -1,12 +1,14 @@
 # bench.awk -- the tables of round-trip.csv and one-way.csv, for bench.sh
 #
 # Called with -v dir=, where it leaves what bench.gp draws, and with the lists
-# -v order= of transports and -v places=. Of the slices it takes the median.
+# -v order= of transports and floors, -v places=, and -v names= of what may be
+# drawn. Of the slices it takes the median.
 
 BEGIN {
     FS = ","
     np = split(places, place, " ")
     nt = split(order, transport, " ")
+    nd = split(names, drawn, " ")
 }
 
 /^# .*wmem_default: [0-9]/ { standard = substr($0, index($0, ": ") + 2) + 0 }
@@ -49,15 +51,20 @@ function sort(list, n,    i, j, x) {
     }
 }
 
-# Sets low, mid and high of from[key, 1..n]; field, if not empty, comes between.
-function range(from, key, field,    i, n, list) {
-    n = slices[key]
-    for (i = 1; i <= n; i++)
-        list[i] = (field == "" ? from[key, i] : from[key, field, i]) + 0
+# Sets low, mid (the median) and high of list[1..n].
+function measure(list, n) {
     sort(list, n)
     low = list[1]
     high = list[n]
     mid = (list[int((n + 1) / 2)] + list[int(n / 2) + 1]) / 2
+}
+
+# Does so for from[key, 1..n]; field, if not empty, comes between.
+function range(from, key, field,    i, n, list) {
+    n = slices[key]
+    for (i = 1; i <= n; i++)
+        list[i] = (field == "" ? from[key, i] : from[key, field, i]) + 0
+    measure(list, n)
     return n > 0
 }
 
@@ -90,8 +97,27 @@ function heading(text,    p) {
     print ""
 }
 
-# Rows of all sizes and transports, of metric m, by the function of kind.
-function table(m, kind,    s, t, p, key, any, line, i, x) {
+# What there is to say of key of metric m: of all its trips, or of its tail.
+function cell(m, kind, key,    i, text, unit) {
+    if (kind == "tail") {
+        # the median of ten maxima would hide the largest
+        for (i = 8; i <= 11; i++) {
+            range(value, key, i)
+            text = text sprintf(" %4s", tight((i < 11 ? mid : high) / 1000))
+        }
+        return text
+    }
+    unit = m == "trip" ? 1000 : 1
+    if (m == "trip")
+        range(value, key, "")
+    else
+        range(speed, key, "")
+    return sprintf("%7s %12s", short(mid / unit),
+        short(low / unit) "-" short(high / unit))
+}
+
+# Rows of all sizes and transports, of metric m.
+function table(m, kind,    s, t, p, key, any, line) {
     for (s = 1; s <= ns; s++)
         for (t = 1; t <= nt; t++) {
             any = 0
@@ -104,22 +130,7 @@ function table(m, kind,    s, t, p, key, any, line, i, x) {
                     continue
                 }
                 any = 1
-                if (kind == "tail") {
-                    for (i = 8; i <= 11; i++) {
-                        range(value, key, i)
-                        # the median of ten maxima would hide the largest
-                        x = i < 11 ? mid : high
-                        line = line sprintf(" %4s", tight(x / 1000))
-                    }
-                } else if (m == "trip") {
-                    range(value, key, "")
-                    line = line sprintf("%7s %12s", short(mid / 1000),
-                        short(low / 1000) "-" short(high / 1000))
-                } else {
-                    range(speed, key, "")
-                    line = line sprintf("%7s %12s", short(mid),
-                        short(low) "-" short(high))
-                }
+                line = line cell(m, kind, key)
             }
             if (any)
                 print line
@@ -134,7 +145,8 @@ function tight(us) {
 }
 
 function floors(    p, t, key, line, text) {
-    heading("Floors, in ns: without a message; eventfd and spin are round trips")
+    heading("Floors, in ns: without a message; eventfd and spin are round" \
+        " trips")
     for (t = 1; t <= nt; t++) {
         if (transport[t] !~ /^(eventfd|spin|syscall|clock)$/)
             continue
@@ -189,17 +201,16 @@ function ratios(m, text,    file, data, s, p, i, n, unix, tcp, list, line, any,
                 list[i] = value[unix, i] / value[tcp, i]
                 below += list[i] < 1
             }
-            sort(list, n)
-            mid = (list[int((n + 1) / 2)] + list[int(n / 2) + 1]) / 2
+            measure(list, n)
             line = line sprintf("%11s %8s", short(mid),
                 (mid < 1 ? below : n - below) "/" n)
-            data = data " " mid " " list[1] " " list[n]
+            data = data " " mid " " low " " high
             print mid >(dir "/all-ratio.dat")
         }
-        if (any)
+        if (any) {
             print line
-        if (any)
             print data >file
+        }
     }
 }
 
@@ -209,7 +220,7 @@ function plot(m,    p, s, t, n, key, file, line, word) {
     for (p = 1; p <= np; p++) {
         for (s = 1; s <= ns; s++) {
             line = size[s]
-            for (t = 1; t <= 6; t++) {
+            for (t = 1; t <= nd; t++) {
                 key = m SUBSEP place[p] SUBSEP drawn[t] SUBSEP size[s]
                 if (m == "trip")
                     line = line " " (range(value, key, "") ? mid / 1000 : "?")
@@ -227,19 +238,18 @@ function plot(m,    p, s, t, n, key, file, line, word) {
 }
 
 END {
-    split("unix-stream unix-seqpacket unix-dgram tcp udp pipe", drawn, " ")
     range_of = "median of the slices, and their range"
     heading("Round trip in us: " range_of)
     table("trip", "")
     heading("Round trip in us, one by one: p50, p99, p99.9, max of all (m: ms)")
     table("trip", "tail")
-    print "\nEach has a reading of the clock in it. p50 to p99.9 are the slices'" \
-        " median;\nwhere a slice has under 1000 trips, p99.9 is its slowest;" \
-        " under 100, p99 too."
+    print "\nEach has a reading of the clock in it. p50 to p99.9 are the" \
+        " slices' median;\nwhere a slice has under 1000 trips, p99.9 is its" \
+        " slowest; under 100, p99 too."
     heading("One way in MB/s (10^6 bytes received): " range_of)
     table("way", "")
-    print "\n-: not possible, or not asked for. *: with a larger SO_SNDBUF than" \
-        " the default"
+    print "\n-: not possible, or not asked for. *: with a larger SO_SNDBUF" \
+        " than the default"
     floors()
     if ("udp" in least) {
         heading("Lost by udp one way, of all that was sent")

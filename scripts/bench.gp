@@ -2,11 +2,10 @@
 #
 # Reads the files that bench.awk left in the current directory, and makes a .svg
 # and a .png of each. Transports differ in colour, in point and in dashes. The
-# caller sets places, a list; drawn, the numbers of the transports in names; and
-# ratio, whether there are data for that.
+# caller sets places and names, of transports, two lists; drawn, the numbers of
+# those in names that there are; and ratio, whether there are data for that.
 
 styles = '1 4 6'
-names = 'unix-stream unix-seqpacket unix-dgram tcp udp pipe'
 set datafile missing '?'
 set logscale x 4
 set xrange [0.8:1400000]

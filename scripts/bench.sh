@@ -180,8 +180,8 @@ write_csv() {
 draw() {
     local name drawn='' number=0 ratio=0
     if ! command -v gnuplot >/dev/null; then
-        printf '\nno pictures: gnuplot is missing\n%s\n' \
-            "(apt-get: gnuplot-nox, elsewhere: gnuplot; or scripts/setup.sh --dev)"
+        printf '\nno pictures: gnuplot is missing\n(apt-get: %s, %s; or %s)\n' \
+            gnuplot-nox 'elsewhere: gnuplot' 'scripts/setup.sh --dev'
         return 0
     fi
     for name in $transports; do
@@ -191,7 +191,7 @@ draw() {
     [[ -n $drawn && -e $work/trip-all.dat ]] || return 0
     [[ ! -e $work/all-ratio.dat ]] || ratio=1
     (cd "$work" && gnuplot -e "places = '$wanted_places'; drawn = '$drawn';
-        ratio = $ratio" "$scripts/bench.gp") || {
+        names = '$transports'; ratio = $ratio" "$scripts/bench.gp") || {
         echo 'bench.sh: gnuplot failed' >&2
         exit 1
     }
@@ -243,6 +243,7 @@ main() {
     measure "$work/runs"
     write_csv
     awk -v dir="$work" -v order="$wanted" -v places="$wanted_places" \
+        -v names="$transports" \
         -f "$scripts/bench.awk" "$work/round-trip.csv" "$work/one-way.csv"
     draw
     rm -f "$work"/{runs,round-trip,one-way,*.dat} build/bench/*.{svg,png}

@@ -129,16 +129,20 @@ static int64_t measured(const struct floor *it, int peer_cpu, long count)
     return ns;
 }
 
-/* So many that they take so long. Twice, because the first may have met with
- * some other process. */
+/* So many that they take so long: by the fastest of five tries, because others
+ * may have been interrupted. */
 static long calibrated(const struct floor *it, int peer_cpu, double slice_ns)
 {
     double ns = 0;
     long count;
 
-    for (count = 1; ns < slice_ns / 8; count *= 2)
-        if ((double)measured(it, peer_cpu, count) >= slice_ns / 8)
-            ns = (double)measured(it, peer_cpu, count);
+    for (count = 1; ns < slice_ns / 8; count *= 2) {
+        ns = (double)measured(it, peer_cpu, count);
+        for (int i = 1; i < 5; i++) {
+            double again = (double)measured(it, peer_cpu, count);
+            ns = again < ns ? again : ns;
+        }
+    }
     return (long)((double)count / 2 * slice_ns / ns) + 1;
 }
 

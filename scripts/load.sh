@@ -17,11 +17,10 @@ if (($# == 0)) || [[ ! $runs =~ ^[1-9][0-9]*$ ]]; then
 fi
 
 work=$(mktemp -d)
-busy=()
-trap 'kill "${busy[@]}"; rm -rf "$work"' EXIT
+# shellcheck disable=SC2046 # each process is a word of its own
+trap 'kill $(jobs -p); wait || true; rm -rf "$work"' EXIT
 for ((i = $(nproc); i > 0; i--)); do
     while :; do :; done &
-    busy+=("$!")
 done
 
 # Judges program $1 again and again, and says once what came of it.
@@ -34,7 +33,10 @@ judge() {
         case $verdict in
             0) ;;
             77) skip=' # SKIP the lab was skipped' ;;
-            *) ((++bad > 1)) || sed 's/^/# /' "$work/$name" >"$work/$name.bad" ;;
+            *)
+                ((++bad > 1)) ||
+                    sed 's/^/# /' "$work/$name" >"$work/$name.bad"
+                ;;
         esac
     done
     if ((bad == 0)); then

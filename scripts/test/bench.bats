@@ -42,7 +42,8 @@ rows() {
     said 'time of unix-stream / tcp'
     [[ -z $(awk 'length($0) > 80' <<<"$output") ]]
     for file in round-trip one-way; do
-        (($(rows "build/bench/$file.csv" | wc -l) == 6)) # 2 transports, 3 slices
+        # two transports, three slices
+        (($(rows "build/bench/$file.csv" | wc -l) == 6))
         grep -q '^# kernel: Linux' "build/bench/$file.csv"
         grep -q '/current_clocksource: [a-z]' "build/bench/$file.csv"
         fields=$(grep -v '^#' "build/bench/$file.csv" | awk -F, '{ print NF }')
@@ -57,7 +58,8 @@ rows() {
     bench_here
     passes make -s bench "${small[@]}" TRANSPORTS='tcp,unix-stream tcp'
     same=$(rows build/bench/round-trip.csv | cut -d, -f2,5 | tr '\n' ' ')
-    [[ $same == 'unix-stream,1 tcp,1 unix-stream,2 tcp,2 unix-stream,3 tcp,3 ' ]]
+    turns='unix-stream,1 tcp,1 unix-stream,2 tcp,2 unix-stream,3 tcp,3 '
+    [[ $same == "$turns" ]]
 }
 
 @test "without gnuplot: tables, files, and what to install; no old pictures" {

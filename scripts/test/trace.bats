@@ -179,7 +179,8 @@ needs_strace() {
 @test "fault: the first five of a long loop, and only what came" {
     needs_strace
     plant 'step("Who?");
-           for (int i = 0; i < 1000; i++) CHECK(close(CHECK(dup(0))));' '1. Who?'
+           for (int i = 0; i < 1000; i++) CHECK(close(CHECK(dup(0))));' \
+        '1. Who?'
     passes make -s fault-90
     said ': 11 faults, 11 survived' # and one write
     plant "step(\"Who?\");
