@@ -80,10 +80,11 @@ fails() {
 }
 
 # Runs the command on a terminal of its own, whose screen is kept in a file.
-# What comes in on standard input is typed there.
+# What comes in on standard input is typed there. Ctrl-C is heard even if who
+# runs the tests (a job in the background) has it ignored.
 on_terminal() {
     : >"$box/screen"
-    script -qefc "$*" "$box/screen" >/dev/null
+    env --default-signal=INT script -qefc "$*" "$box/screen" >/dev/null
 }
 
 # The command that was run last said this, somewhere.
