@@ -4,7 +4,9 @@
 # and a .png of each. Transports differ in colour, in point and in dashes. The
 # caller sets places and names, of transports, two lists; drawn, the numbers of
 # those in names that there are; and ratio, whether there are data for that.
+# A picture is passed on without its table: it says where and when by itself.
 
+about = system("sed -n 's/^# \\(date\\|kernel\\|CPU\\): //p' round-trip.csv")
 styles = '1 4 6'
 set datafile missing '?'
 set logscale x 4
@@ -43,6 +45,7 @@ do for [kind in 'svg png'] {
             set ylabel p > 1 ? '' : trip ? \
                 'round trip, microseconds' : 'one way, MB/s'
             set format y p > 1 ? '' : '%g'
+            set label 9 p > 1 ? '' : about at screen 0.02,0.975 font ',16'
             unset key
             if (p == 1) {
                 set key at screen 0.97,0.98 maxrows 2 samplen 4 width 1
@@ -71,6 +74,8 @@ do for [kind in 'svg png'] {
             set title m == 1 ? 'round trip' : 'one way'
             set ylabel m == 1 ? 'time of AF_UNIX stream / TCP' : ''
             set format y m == 1 ? '%g' : ''
+            set label 9 m > 1 ? '' : about."\npoints: the median of the" \
+                ." slices\nbars: the least and the most of them"
             unset key
             if (m == 1) {
                 set key at screen 0.97,0.98 maxrows 1 samplen 4
