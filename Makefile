@@ -151,8 +151,9 @@ build/results/break/%.tap: labs/% FORCE
 
 # The tests of the scripts mostly wait, so their files run beside each other.
 build/results/tests.tap: $(tests) FORCE
-	@rm -f $@.*; for test in $(tests); do { echo "# $$test"; bats --tap $$test; \
-	    } >$@.$${test##*/} 2>&1 & done; wait; cat $@.* | tee $@
+	@rm -f $@.*; printf '%s\n' $(notdir $(tests)) | xargs -P 0 -I TEST sh -c \
+	    'exec >$@.TEST 2>&1; echo "# TEST"; exec bats --tap scripts/test/TEST'; \
+	    cat $@.* | tee $@
 
 build/results/shellcheck.tap: lint = shellcheck $(scripts)
 build/results/shfmt.tap: lint = shfmt -i 4 -ci -d $(scripts)

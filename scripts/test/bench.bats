@@ -148,6 +148,6 @@ rows() {
         printf '\003'
     } | fails on_terminal make -s bench PLACES=same
     [[ -z $(ls -A build/bench) ]]
-    fails grep -ls "$box/the suite/build/15" /proc/[0-9]*/cmdline
+    fails grep -qs "$box/the suite/build/15" /proc/[0-9]*/cmdline
     passes grep -q 'of .*: same, ' "$box/screen"
 }

@@ -170,6 +170,24 @@ load helper
     } | fails on_terminal make -s lab-90
 }
 
+@test "Ctrl-C during make check ends the tests of the scripts, too" {
+    rm scripts/test/*.bats
+    : >scripts/test/slow.bats
+    mkdir "$box/bin"
+    printf '%s\n' '#!/bin/bash' ': >started' \
+        "exec -a $box/bin/bats sleep 60" >"$box/bin/bats"
+    chmod +x "$box/bin/bats"
+    {
+        until [[ -e started ]]; do sleep 0.05; done
+        printf '\003'
+    } | PATH=$box/bin:$PATH passes on_terminal "trap : INT
+        make build/results/tests.tap; timeout 5 sh -c '
+        while grep -qs $box/bin/bat[s] /proc/[0-9]*/cmdline; do
+            sleep 0.1
+        done'"
+    grep -q '^.Cmake: ' "$box/screen"
+}
+
 @test "with LAB_PAUSE=1 and a terminal, a step waits for Enter" {
     plant 'step("First?"); say("evidence"); step("Second?");' hello
     {
