@@ -116,6 +116,7 @@ static void set_buffer(int end, int option, int size)
 static void full(int left, int right)
 {
     set_buffer(left, SO_SNDBUF, 4096);
+    set_buffer(right, SO_RCVBUF, 4096);    // both far below the default
     fill(left);
     tell("right", right, "wait");
     receive("left", left);
