@@ -52,9 +52,10 @@ static void by_close(int end)
     CHECK(close(end));
 }
 
-/* POLLOUT means that three quarters of the send buffer are free. 1024 bytes are
- * more than a quarter of the smallest one there is. So when POLLOUT comes, the
- * reader has taken them: it is inside recv(), and must stay there. */
+/* POLLOUT means that three quarters of the send buffer are free. 1024 bytes,
+ * with what the kernel adds to them, are more than a quarter of the smallest
+ * one there is. So when POLLOUT comes, the reader has taken them: it is inside
+ * recv(), and must stay there. */
 static void interrupt(void (*act)(int end))
 {
     static const char bytes[1024];
