@@ -2,8 +2,8 @@
  * 09-named-server -- what do bind(), listen() and accept() each do?
  *
  * bind() makes the name. listen() opens the door: from then on a client can
- * connect and write, whatever the server does. accept() only fetches one, that
- * is connected already, as a new socket; no data goes by the listener.
+ * connect and write, if the queue has room. accept() only fetches one, that
+ * is connected already, as a new socket; no data go by the listener.
  *
  *     client  server ---- "server.sock" ----> listener  server
  *             server <======================> peer
