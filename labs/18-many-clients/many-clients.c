@@ -3,7 +3,7 @@
  *
  * It waits for all of them in one poll(), and keeps a struct for each: what
  * has come of a line, what is still to be sent. It never waits for one alone,
- * and whatever a client does to it is the end of that client only.
+ * and an error on a client's socket is the end of that client only.
  *
  *     ann  fd <=====================> clients[0].fd  server
  *     bob  fd <=====================> clients[1].fd
