@@ -198,7 +198,7 @@ static void polite_server(int end)
                              {.fd = signals, .events = POLLIN}};
     while (CHECK(poll(event, 2, -1)) > 0 && event[1].revents == 0) {
         int peer = CHECK(accept(listener, NULL, NULL));
-        CHECK(write(peer, "welcome", 7));    // lab 18: if it has gone
+        CHECK(write(peer, "welcome", 7));    // if it has gone: lab 18
         CHECK(close(peer));
     }
     say("poll(): SIGTERM; unlink() = %d", CHECK(unlink("server.sock")));
