@@ -12,6 +12,7 @@
  * See unix(7), accept(2), lstat(2), getsockopt(2).
  */
 #define _GNU_SOURCE    // for struct ucred
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
