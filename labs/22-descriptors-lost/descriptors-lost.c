@@ -1,9 +1,9 @@
 /*
  * 22-descriptors-lost -- how is a descriptor lost on its way?
  *
- * In a control buffer that is too short, in a message without a byte, by a
- * read() that does not ask for it. The kernel closes it then, and tells only
- * in the first case. One that nobody looks for may also arrive, and stay open.
+ * In a control buffer that is too short, on a stream without a byte beside it,
+ * by a read() that does not ask for it. The kernel closes it then, and tells
+ * only in the first case. One that nobody looks for may arrive and stay open.
  *
  *     sender    sv[0] =====[SCM_RIGHTS: gift[1]]=====> sv[1]  receiver
  *               gift[0]: end of file as soon as nobody has gift[1]
