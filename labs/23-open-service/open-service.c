@@ -191,8 +191,9 @@ static void pieces(int ann, int bob)
 
 static void unknown_mode(int bob)
 {
-    tell("bob", bob, "steal today;");
+    tell("bob", bob, "steal today;read today;");
     say("answer: %s", FAILS(opened(bob), EINVAL));
+    read_it(bob);
 }
 
 static void without_end(int eve, int mary)
@@ -221,8 +222,7 @@ static void nobody(int eve, int ann)
 
 static void stop(int ann, int bob, pid_t child)
 {
-    say("close() = %d, and bob's, too: %d", CHECK(close(ann)),
-        CHECK(close(bob)));
+    say("close() = %d, bob's: %d", CHECK(close(ann)), CHECK(close(bob)));
     reap(child);
     say("waitpid(): the server has exited, with status 0");
     CHECK(unlink(address.sun_path));
