@@ -51,8 +51,7 @@ struct link {
 };
 
 /* What two processes share: when end 1 had how many messages; what each writes,
- * and reads into. It is touched, lest the first slice pay for the pages. The
- * samples are here, or after fork() each page of them would be copied. */
+ * and reads into. So are the samples, or fork() would have each page copied. */
 static struct shared {
     _Atomic int64_t when, received;
     int64_t sample[SAMPLES];
@@ -65,7 +64,7 @@ static void share(void)
                   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (shared == MAP_FAILED)
         fail("mmap()", __FILE__, __LINE__);
-    memset(shared, 1, sizeof(*shared));
+    memset(shared, 1, sizeof(*shared));    // or the first slice pays for it
 }
 
 static int64_t now(void)
@@ -137,7 +136,9 @@ static struct link opened(const struct transport *it, size_t size, int cpu)
 
 static void put(const struct link *l, int end)
 {
-    CHECK(write(l->out[end], shared->buf[end], l->size));
+    const char *buf = shared->buf[end];
+    for (size_t n = 0; n < l->size;)    // Ctrl-Z may end a write() half-way
+        n += (size_t)CHECK(write(l->out[end], buf + n, l->size - n));
 }
 
 /* Reads so many messages; of fewer, if an empty one comes first. A stream may
@@ -190,8 +191,7 @@ static void peer(const struct link *l, long count)
             continue;
         put(l, 1);
     }
-    if (l->one_way)
-        shared->received = take(l, 1, count);
+    shared->received = l->one_way ? take(l, 1, count) : count;
     shared->when = now();
     _exit(EXIT_SUCCESS);
 }

@@ -139,6 +139,21 @@ rows() {
     said 'cannot write to'
 }
 
+@test "stopped and continued in the middle of a write(), it measures on" {
+    bench_here
+    cpu=$(taskset -cp $$ | grep -o '[0-9]*' | tail -n 1)
+    taskset -c "$cpu" build/15-transport-cost same 1048576 one-way 20 50 \
+        "$cpu" pipe >rows &
+    for _ in {1..20}; do
+        sleep 0.03
+        kill -STOP $!
+        kill -CONT $!
+    done
+    timeout 20 tail --pid=$! -f /dev/null || kill $!
+    wait $!
+    (($(wc -l <rows) == 20))
+}
+
 @test "Ctrl-C leaves nothing, and ends what was running" {
     bench_here
     {
