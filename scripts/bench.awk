@@ -205,7 +205,7 @@ function ratios(m, text,    file, data, s, p, i, n, unix, tcp, list, line, any,
             line = line sprintf("%11s %8s", short(mid),
                 (mid < 1 ? below : n - below) "/" n)
             data = data " " mid " " low " " high
-            print mid >(dir "/all-ratio.dat")
+            print low "\n" high >(dir "/all-ratio.dat")
         }
         if (any) {
             print line

@@ -6,7 +6,8 @@
 # those in names that there are; and ratio, whether there are data for that.
 # A picture is passed on without its table: it says where and when by itself.
 
-about = system("sed -n 's/^# \\(date\\|kernel\\|CPU\\): //p' round-trip.csv")
+about = system("sed -n 's/^# \\(date\\|kernel\\|CPU\\): / /p' round-trip.csv" \
+    ." | tr '\\n' ' '")
 styles = '1 4 6'
 set datafile missing '?'
 set logscale x 4
@@ -36,8 +37,17 @@ do for [kind in 'svg png'] {
         set yrange [*:*]    # or it leaves out what is not in the old one
         stats metric.'-all.dat' using 1 nooutput
         set yrange [STATS_min / 1.5 : STATS_max * 1.5]
+        set ytics autofreq
+        # there may be no power of ten between them
+        more = STATS_max < 5 * STATS_min ? '1.5 2 3 4 5 7' : \
+            STATS_max < 50 * STATS_min ? '2 5' : ''
+        set mytics default
+        if (more ne '') { unset mytics }    # some would be beside the axis
+        do for [e = -4:7] {
+            do for [x in more] { set ytics add (x * 10.0 ** e) }
+        }
         set multiplot layout 1,words(places) \
-            margins 0.11,0.98,0.13,0.78 spacing 0.03
+            margins 0.11,0.98,0.16,0.80 spacing 0.03
         do for [p = 1:words(places)] {
             set title word(places, p).' ('.(word(places, p) eq 'self' ? \
                 'one thread' : word(places, p) eq 'same' ? \
@@ -45,7 +55,7 @@ do for [kind in 'svg png'] {
             set ylabel p > 1 ? '' : trip ? \
                 'round trip, microseconds' : 'one way, MB/s'
             set format y p > 1 ? '' : '%g'
-            set label 9 p > 1 ? '' : about at screen 0.02,0.975 font ',16'
+            set label 9 p > 1 ? '' : about at screen 0.01,0.025 font ',16'
             unset key
             if (p == 1) {
                 set key at screen 0.97,0.98 maxrows 2 samplen 4 width 1
@@ -69,13 +79,19 @@ do for [kind in 'svg png'] {
             lc rgb '#000000'
         set label 1 'TCP takes less' at graph 0.03,0.95
         set label 2 'AF_UNIX takes less' at graph 0.03,0.05
-        set multiplot layout 1,2 margins 0.11,0.98,0.13,0.78 spacing 0.03
+        set multiplot layout 1,2 margins 0.11,0.98,0.16,0.80 spacing 0.03
         do for [m = 1:2] {
             set title m == 1 ? 'round trip' : 'one way'
             set ylabel m == 1 ? 'time of AF_UNIX stream / TCP' : ''
             set format y m == 1 ? '%g' : ''
-            set label 9 m > 1 ? '' : about."\npoints: the median of the" \
-                ." slices\nbars: the least and the most of them"
+            set ytics autofreq
+            do for [e = 1:9 * (m == 1)] {
+                set ytics add ('1/'.(2 ** e) 0.5 ** e)
+            }
+            set label 8 m > 1 ? '' : "points: the median of the slices\n" \
+                ."bars: the least and the most of them" \
+                at screen 0.02,0.975 font ',16'
+            set label 9 m > 1 ? '' : about at screen 0.01,0.025 font ',16'
             unset key
             if (m == 1) {
                 set key at screen 0.97,0.98 maxrows 1 samplen 4
@@ -91,5 +107,6 @@ do for [kind in 'svg png'] {
         unset arrow 1
         unset label 1
         unset label 2
+        unset label 8
     }
 }
