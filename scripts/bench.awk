@@ -21,10 +21,14 @@ $1 == "place" {
 }
 
 {
+    if ($1 == "self" && $2 ~ /^(unix-stream|tcp|pipe)$/ && $3 > 65536)
+        pieces = 1
     key = metric SUBSEP $1 SUBSEP $2 SUBSEP $3
     n = ++slices[key]
     value[key, n] = metric == "trip" ? $7 : $8
-    if ($2 !~ /^(eventfd|spin|syscall|clock)$/ && !($3 in seen)) {
+    if ($2 ~ /^(eventfd|spin|syscall|clock)$/)
+        has_floors = 1
+    else if (!($3 in seen)) {
         seen[$3] = 1
         size[++ns] = $3
     }
@@ -137,8 +141,10 @@ function table(m, kind,    s, t, p, key, any, line) {
         }
 }
 
-# At most four characters, of microseconds; m for milliseconds.
+# At most four characters, of microseconds; m for milliseconds, s for seconds.
 function tight(us) {
+    if (us >= 999500)
+        return sprintf("%.0fs", us / 1000000)
     if (us >= 9999.5)
         return sprintf("%.0fm", us / 1000)
     return us < 0.995 ? sprintf("%.2f", us) : short(us)
@@ -239,7 +245,7 @@ function plot(m,    p, s, t, n, key, file, line, word) {
 
 END {
     range_of = "median of the slices, and their range"
-    heading("Round trip in us: " range_of)
+    heading("Round trip in us, mean of all: " range_of)
     table("trip", "")
     heading("Round trip in us, one by one: p50, p99, p99.9, max of all (m: ms)")
     table("trip", "tail")
@@ -250,7 +256,11 @@ END {
     table("way", "")
     print "\n-: not possible, or not asked for. *: with a larger SO_SNDBUF" \
         " than the default"
-    floors()
+    if (pieces)
+        print "In self, 256K and 1M go by streams in pieces of 64K, one trip" \
+            " after the other."
+    if (has_floors)
+        floors()
     if ("udp" in least) {
         heading("Lost by udp one way, of all that was sent")
         losses()

@@ -151,19 +151,23 @@ comments() {
         echo "# $file: $({ tr '\t' ' ' <"$file"; } 2>/dev/null || echo unknown)"
     done
     echo "# $slices slices of $slice_ms ms"
+    echo '# sndbuf_bytes: as getsockopt() says before the first message'
+    echo '# self: a stream carries more than 65536 bytes in pieces of so many,' \
+        'one trip after the other'
 }
 
 # Makes the two files of what the program said.
 write_csv() {
     {
         comments 'round trips: one row is one slice of one transport'
-        echo '# percentiles: of trips timed one by one, each with one reading' \
-            'of the clock; none of floors'
+        echo '# percentiles: of so many samples, trips timed one by one, each' \
+            'with one reading of the clock; none of floors'
         printf '%s,' place transport size_bytes sndbuf_bytes slice round_trips \
             mean_ns p50_ns p99_ns p99.9_ns
-        echo max_ns
-        awk -F, '{ printf "%s,%s,%s,%s,%s,%s,%.1f,%s,%s,%s,%s\n", $1, $3, $2,
-            $4, $5, $6, $8 / $6, $9, $10, $11, $12 }' "$work/round-trip"
+        echo max_ns,samples
+        awk -F, '{ printf "%s,%s,%s,%s,%s,%s,%.1f,%s,%s,%s,%s,%s\n", $1, $3,
+            $2, $4 ? $4 : "", $5, $6, $8 / $6, $9, $10, $11, $12, $13 }' \
+            "$work/round-trip"
     } >"$work/round-trip.csv"
     {
         comments 'one way: one row is one slice of one transport'
@@ -172,8 +176,9 @@ write_csv() {
         printf '%s,' place transport size_bytes sndbuf_bytes slice messages \
             lost mean_ns
         echo MB_per_s
-        awk -F, '{ printf "%s,%s,%s,%s,%s,%s,%d,%.1f,%.3f\n", $1, $3, $2, $4,
-            $5, $6, $6 - $7, $8 / $7, 1e3 * $2 * $7 / $8 }' "$work/one-way"
+        awk -F, '{ printf "%s,%s,%s,%s,%s,%s,%d,%.1f,%.3f\n", $1, $3, $2,
+            $4 ? $4 : "", $5, $6, $6 - $7, $8 / $7, 1e3 * $2 * $7 / $8 }' \
+            "$work/one-way"
     } >"$work/one-way.csv"
 }
 
@@ -241,6 +246,8 @@ main() {
     echo 'self: one thread. same: two processes, one core. cross: two cores.'
     echo "Each figure is of $slices slices of $slice_ms ms, all in turn."
     measure "$work/runs"
+    [[ -s $work/round-trip || -s $work/one-way ]] ||
+        refuse 'nothing of that can be measured here'
     write_csv
     awk -v dir="$work" -v order="$wanted" -v places="$wanted_places" \
         -v names="$transports" \

@@ -275,8 +275,8 @@ static void row(const struct link *l, char *argv[], int slice)
     if (!l->one_way) {
         measured(l, n, at);
         qsort(at, (size_t)n, sizeof(at[0]), by_value);
-        printf(",%jd,%jd,%jd,%jd", at[n / 2], at[n * 99 / 100],
-               at[n * 999 / 1000], at[n - 1]);
+        printf(",%jd,%jd,%jd,%jd,%ld", at[n / 2], at[n * 99 / 100],
+               at[n * 999 / 1000], at[n - 1], n);
     }
     printf("\n");
 }

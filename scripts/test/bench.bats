@@ -41,6 +41,8 @@ rows() {
     said 'Round trip in us'
     said 'time of unix-stream / tcp'
     [[ -z $(awk 'length($0) > 80' <<<"$output") ]]
+    [[ $output != *Floors* && $output != *pieces* ]] # none was asked for
+    [[ -z $(rows build/bench/round-trip.csv | awk -F, '!($12 > 0)') ]]
     for file in round-trip one-way; do
         # two transports, three slices
         (($(rows "build/bench/$file.csv" | wc -l) == 6))
@@ -126,6 +128,17 @@ rows() {
     [[ -z $(rows build/bench/one-way.csv |
         awk -F, '$2 == "unix-dgram" && $7 != 0') ]]
     [[ -z $(rows build/bench/one-way.csv | awk -F, '$7 < 0 || $7 >= $6') ]]
+}
+
+@test "a transport that cannot carry so much, and one that was stopped" {
+    sketch true
+    yields 2 env "${small[@]}" scripts/bench.sh build/90-planted
+    said 'nothing of that can be measured here'
+    [[ -z $(ls -A build/bench) ]]
+    sketch "echo \$1,\$2,tcp,9,1,4,4,9000000000,1,2,3,5000000000,4"
+    passes env "${small[@]}" SIZES=1048576 scripts/bench.sh build/90-planted
+    said 'in pieces of 64K'
+    grep -qE '^1M .* 5s$' <<<"$output"
 }
 
 @test "a program that fails, or a build that one may not write to: 1" {
