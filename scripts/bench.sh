@@ -12,6 +12,7 @@
 #
 # Exit status: 0 measured; 1 failed; 2 for wrong usage.
 set -euo pipefail
+export LC_ALL=C # mawk would write 1,5 in other places, and read 1 in 1.5
 
 scripts=$(cd "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
 transports='unix-stream unix-seqpacket unix-dgram tcp udp pipe'

@@ -141,6 +141,13 @@ rows() {
     grep -qE '^1M .* 5s$' <<<"$output"
 }
 
+@test "a point is a point, also where people write 1,5" {
+    sketch "echo \$1,\$2,tcp,9,1,4,4,10,1,2,3,4,4; echo \$LC_ALL >used"
+    passes env LC_ALL=de_DE.UTF-8 "${small[@]}" scripts/bench.sh build/90-planted
+    [[ $(<used) == C ]]
+    rows build/bench/round-trip.csv | grep -qx 'self,tcp,64,9,1,4,2.5,1,2,3,4,4'
+}
+
 @test "a program that fails, or a build that one may not write to: 1" {
     sketch 'echo "no memory" >&2; exit 3'
     yields 1 env "${small[@]}" scripts/bench.sh build/90-planted
