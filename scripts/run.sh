@@ -97,14 +97,14 @@ main() {
     rm "$directory/alive"
 
     # timeout(1) stays in the foreground, so that Ctrl-C and the terminal reach
-    # the program. bash's own remark on a signal is left out.
-    (
+    # the program. bash's own remark on a signal, of the braces, is left out.
+    { (
         cd "$directory"
         umask 022
         ulimit -c 0 -f 1024
         LAB_RUN=$directory LC_ALL=C exec timeout --foreground -k 0.2 "$limit" \
-            "$program" <&3 2>&4 3<&- 4>&-
-    ) 4>&2 2>/dev/null 6<&- || status=$?
+            "$program" <&3 2>&4 3<&- 4>&- 6<&-
+    ); } 4>&2 2>/dev/null || status=$?
     exec 5>&-
 
     # timeout(1) says 137 if it took SIGKILL; the program may say either, too.
