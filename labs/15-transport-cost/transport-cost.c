@@ -93,7 +93,7 @@ static void inet_pair(int type, int sv[2])
         CHECK(getsockname(sv[0], any, &len));
         CHECK(connect(sv[1], any, len));
     }
-    for (int i = 0; i < 2 && type == SOCK_STREAM; i++)
+    for (int i = 0; i < 2 && type == SOCK_STREAM; i++)    // do not collect
         CHECK(setsockopt(sv[i], IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)));
 }
 
