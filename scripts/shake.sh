@@ -23,9 +23,11 @@ fi
 
 delay=40000 # microseconds
 ordering='send(to|msg|mmsg)|recv(from|msg|mmsg)|p?readv?(64)?|p?writev?(64)?'
-ordering+='|clone3?|v?fork|execve|exit_group|wait4|waitid|kill|accept4?|connect'
-ordering+='|bind|listen|close|shutdown|p?poll|p?select6?|epoll_p?wait2?|futex'
-ordering+='|unlink(at)?|rename(at2?)?|pidfd_.*|rt_sig(suspend|timedwait)'
+ordering+='|clone3?|v?fork|execve|exit_group|wait4|waitid|(tg)?kill|accept4?'
+ordering+='|connect|bind|listen|close|shutdown|p?poll|p?select6?|epoll_p?wait2?'
+ordering+='|futex|pidfd_.*|rt_sig(suspend|timedwait)|creat|open(at2?)?|flock'
+ordering+='|fcntl|(mk|rm)dir(at)?|(un|sym)?link(at)?|rename(at2?)?'
+ordering+='|f?chmod(at2?)?'
 
 # Lines "WHO CALL NTH EFFECT". To be late on exit is mostly to be late for what
 # comes next, so this only for the calls number 1, 2, 3, 5, 9, 17, 33 and 65, and

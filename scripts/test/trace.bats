@@ -116,7 +116,7 @@ needs_strace() {
     plant "step(\"Who?\");
            if (!($first)) { fputs(\"no\", stderr); return 77; }" '1. Who?'
     fails make -s shake-90
-    said 'not ok 90 - planted: 3 schedules, 1 output'
+    said 'not ok 90 - planted: 5 schedules, 1 output'
     said '# SKIP no'
     rm "$box/been"
     plant "step(\"Who?\"); if (!($first)) _exit(3); CHECK(close(0));" '1. Who?'
@@ -142,6 +142,24 @@ needs_strace() {
     make -s accept-90
     fails make -s shake-90
     said 'schedules, 2 outputs'
+}
+
+@test "shake: what is seen of a file is not a matter of time, either" {
+    needs_strace
+    plant 'step("Who is first?");
+           pid_t child = CHECK(fork());
+           if (child == 0) { CHECK(mkdir("here", 0700)); _exit(0); }
+           poll(NULL, 0, 20);
+           int here = access("here", F_OK);
+           reap(child);
+           say("access() = %d", here);
+           CHECK(rmdir("here"));' \
+        $'1. Who is first?\nmain      access() = 0'
+    include poll.h
+    include sys/stat.h
+    fails make -s shake-90
+    said 'schedules, 2 outputs'
+    said ' -e inject=mkdir:delay_enter='
 }
 
 @test "shake: no schedule that did not come is counted" {
