@@ -22,6 +22,11 @@
 
 CFLAGS = -g -O2 -Wall -Wextra
 
+# Of a locale that is not installed bash complains wherever it starts, as if the
+# lab did; with a CDPATH, cd prints where it went.
+export LC_ALL = C
+unexport CDPATH
+
 names    := $(sort $(notdir $(wildcard labs/[0-9][0-9]-*)))
 number    = $(patsubst 0%,%,$(firstword $(subst -, ,$1)))
 numbers  := $(foreach name,$(names),$(call number,$(name)))

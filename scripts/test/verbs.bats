@@ -131,6 +131,14 @@ load helper
     said 'cannot write to TMPDIR, /nowhere: set it to another directory'
 }
 
+@test "a locale that is not installed, or a CDPATH, changes no verdict" {
+    plant 'step("Who?");' '1. Who?'
+    passes env LC_ALL=xx_XX.UTF-8 CDPATH=.: make -s check-90
+    passes env LC_ALL=xx_XX.UTF-8 CDPATH=.: make -s shake-90 fault-90
+    fails env CDPATH=.: make -s break-90
+    said 'break.sh: labs/90-planted/README.md: no such file'
+}
+
 @test "a lab that is skipped is not an error of make" {
     plant 'fputs("no such sockets in this kernel\n", stderr); return 77;' hello
     for verb in lab-90 labs check-90; do
