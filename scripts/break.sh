@@ -99,7 +99,8 @@ show() {
 }
 
 main() {
-    (($# == 1)) || refuse 'usage: [EDIT=2] scripts/break.sh LAB (labs/05-...)'
+    [[ $# == 1 && $(basename -- "$1") =~ ^[0-9]+-. ]] ||
+        refuse 'usage: [EDIT=2] scripts/break.sh LAB (labs/05-...)'
     [[ -f $1/README.md ]] || refuse "$1/README.md: no such file"
     local title edit=0 wrong bad=()
     name=$(basename -- "$1")

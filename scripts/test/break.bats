@@ -105,5 +105,7 @@ says_good_bye=$'-    puts("hello");\n+    puts("good-bye");'
         said 'there is no lab 99; the labs are: 90'
         yields 2 "scripts/$verb.sh"
         said "scripts/$verb.sh"
+        yields 2 "scripts/$verb.sh" .
+        said "scripts/$verb.sh"
     done
 }
