@@ -252,8 +252,11 @@ one_call() {
 need_strace
 if [[ -n ${ERROR-} ]]; then
     [[ -n ${CALL-} ]] || refuse "ERROR=$ERROR: for which call? CALL=accept"
-    strace -qq -o /dev/null -e "inject=close:error=$ERROR:when=9999" true \
-        2>/dev/null || refuse "ERROR=$ERROR: no such error; see errno(3)"
+    # strace takes numbers, too, and more of what can be injected behind a colon.
+    if [[ ! $ERROR =~ ^E[A-Z0-9]+$ ]] || ! strace -qq -o /dev/null \
+        -e "inject=close:error=$ERROR:when=9999" true 2>/dev/null; then
+        refuse "ERROR=$ERROR: no such error; see errno(3)"
+    fi
 fi
 record
 if [[ -n ${CALL-} ]]; then

@@ -355,8 +355,10 @@ END
 the kernel's names: accept bind"
     fails make -s fault-90 CALL='rec*'
     said "CALL=rec*: no function's name"
-    fails make -s fault-90 CALL=accept ERROR=EWHAT
-    said 'ERROR=EWHAT: no such error; see errno(3)'
+    for error in EWHAT 24 EMFILE:signal=KILL; do
+        fails make -s fault-90 CALL=accept ERROR="$error"
+        said "ERROR=$error: no such error; see errno(3)"
+    done
     fails make -s fault-90 ERROR=EMFILE
     said 'ERROR=EMFILE: for which call?'
 }
