@@ -85,6 +85,8 @@ try() {
         echo 'it does not compile'
     elif "$scripts/check.sh" "$work/build/$name" >"$work/said" 2>&1; then
         echo 'it changes nothing'
+    elif grep -q '^ok .* # SKIP' "$work/said"; then
+        echo 'it has the lab skipped'
     fi
 }
 

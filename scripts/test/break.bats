@@ -35,6 +35,13 @@ says_good_bye=$'-    puts("hello");\n+    puts("good-bye");'
     said '# edit 2: it changes nothing'
 }
 
+@test "break: nor is an edit that has the lab skipped credited" {
+    plant_edits 'It says good-bye.' "$says_good_bye" \
+        'Skipped.' $'-    puts("hello");\n+    return 77;'
+    fails make -s break-90
+    said '# edit 2: it has the lab skipped'
+}
+
 @test "break: if the lab itself fails, or is skipped, no edit is credited" {
     local nothing=$'-    puts("hello");\n+    puts("hel" "lo");'
     plant_edits 'Nothing.' "$nothing" 'Nothing.' "$nothing"
