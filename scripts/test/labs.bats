@@ -6,9 +6,13 @@ setup() {
     cd "$BATS_TEST_DIRNAME/../.." || return 1
 }
 
-# Numbered items in section $2 of file $1.
+# The numbers of the items in section $2 of file $1.
 items() {
-    sed -n "/^## $2\$/,/^## /p" "$1" | grep -cE '^[0-9]+\. ' || true
+    sed -n "/^## $2\$/,/^## /p" "$1" | numbers
+}
+
+numbers() {
+    sed -nE 's/^([0-9]+\.) .*/\1/p' | paste -sd ' '
 }
 
 # $1 is what is wanted, $2 what was found, the rest says of what.
@@ -43,7 +47,7 @@ same() {
 @test "each README has a question and an answer for each step" {
     for readme in labs/*/README.md; do
         name=$(basename "$(dirname "$readme")")
-        steps=$(grep -cE '^[0-9]+\. ' "expected/$name.txt")
+        steps=$(numbers <"expected/$name.txt")
         same "$steps" "$(items "$readme" Predict)" "$readme, Predict"
         same "$steps" "$(items "$readme" Look)" "$readme, Look"
     done
