@@ -32,7 +32,7 @@ error_of() {
         get*id | umask | alarm | *itimer | pause | exit* | rt_sig*) ;;
         restart_syscall) ;;
         brk | m*map | mprotect | madvise | futex | rseq | set_* | arch_*) ;;
-        getrandom | clock_* | sched_* | membarrier) ;;
+        getrandom | clock_* | sched_yield | sched_get* | membarrier) ;;
         accept* | socket* | pipe* | dup* | open* | *fd* | fcntl) echo EMFILE ;;
         clone* | *fork) echo EAGAIN ;;
         wait*) echo ECHILD ;;
@@ -41,6 +41,7 @@ error_of() {
         recv* | *poll* | *select* | getdents*) echo ENOMEM ;;
         shutdown | getpeername) echo ENOTCONN ;;
         kill | tgkill | prctl | set* | cap* | fch* | unshare) echo EPERM ;;
+        sched_set*) echo EPERM ;;
         bind | connect | *stat* | *link* | rename* | chdir) echo EACCES ;;
         chmod | mk* | access | faccess* | exec*) echo EACCES ;;
         flock) echo ENOLCK ;;

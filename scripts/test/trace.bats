@@ -238,6 +238,13 @@ needs_strace() {
     said 'strace -f -e inject=accept:error=EMFILE:when=1 build/90-planted'
     said 'exit status 1; no message names accept (Too many open files)'
     said 'write(peer, "hello", 5) = -1 (Bad file descriptor)'
+    plant 'struct sched_param usual = {0};
+           step("Who?");
+           say("%d", sched_setscheduler(0, SCHED_OTHER, &usual));' \
+        $'1. Who?\nmain      0'
+    include sched.h
+    fails make -s fault-90
+    said 'inject=sched_setscheduler:error=EPERM:when=1 build/90-planted'
 }
 
 @test "fault: each process fails by itself, a thread, too" {
