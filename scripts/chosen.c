@@ -7,7 +7,9 @@
  * third of every child. The chosen one (the first that is born is 1; a thread
  * is born, too) begins with AHEAD calls of that NUMBER that come to nothing. If
  * no other ever makes as many, its third one is what strace takes for number
- * AHEAD + 3, and nobody else's. See strace(1), ld.so(8), pthread_atfork(3).
+ * AHEAD + 3, and nobody else's. A child of vfork() or posix_spawn(), and so of
+ * system(), is not seen here: no lab makes one.
+ * See strace(1), ld.so(8), pthread_atfork(3).
  */
 #define _GNU_SOURCE    // for RTLD_NEXT, syscall
 #include <dlfcn.h>
