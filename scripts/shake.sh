@@ -30,11 +30,11 @@ ordering+='|fcntl|(mk|rm)dir(at)?|(un|sym)?link(at)?|rename(at2?)?'
 ordering+='|f?chmod(at2?)?'
 
 # Lines "WHO CALL NTH EFFECT". To be late on exit is mostly to be late for what
-# comes next, so this only for the calls number 1, 2, 3, 5, 9, 17, 33 and 65, and
-# not for those of later children. To trace a long loop takes a second, and more
-# if aim has to go past it: so of its calls only the first three, and none of
-# that kind of a child, if another process has the loop. All children exit late
-# in one schedule, because aim cannot choose there.
+# comes next, so this only for the first three of a call, and not for those of
+# later children. To trace a long loop takes a second, and more if aim has to go
+# past it: so of its calls only the first three, and none of that kind of a
+# child, if another process has the loop. All children exit late in one
+# schedule, because aim cannot choose there.
 schedules() {
     local who call first last others nth i
     while read -r who call _ first last others; do
@@ -46,7 +46,7 @@ schedules() {
         for ((i = 0; i <= 64 && first + i <= last; i++)); do
             nth=$((first + i))
             echo "$who $call $nth delay_enter"
-            [[ $call == exit_group ]] || ((who > 1 || (i & (i - 1)) > 0)) ||
+            [[ $call == exit_group ]] || ((who > 1 || i > 2)) ||
                 echo "$who $call $nth delay_exit"
         done
     done <"$calls"

@@ -168,7 +168,7 @@ needs_strace() {
            for (int i = 0; i < 20; i++) CHECK(close(CHECK(dup(0))));' \
         '1. Who?'
     passes make -s shake-90
-    said ': 29 schedules, 1 output' # 20 and 6 of close, twice write, and exit
+    said ': 26 schedules, 1 output' # 20 and 3 of close, twice write, and exit
     plant "step(\"Who?\");
            if (access(\"$box/been\", F_OK)) CHECK(creat(\"$box/been\", 0600));
            else return 0;
