@@ -48,6 +48,11 @@ proved   := $(call tap,$(foreach proof,$(proofs),$(names:%=$(proof)/%)))
 more     := $(call tap,$(varied:build/%=%) $(filter-out shellcheck,$(linters)) \
                        user load)
 
+given    := $(filter command,$(origin CALL) $(origin EDIT))
+ifneq ($(and $(given),$(filter $(proofs),$(MAKECMDGOALS))),)
+    $(error CALL and EDIT are for one lab: make fault-5 CALL=accept)
+endif
+
 .DELETE_ON_ERROR:
 .SECONDEXPANSION:
 verbs    := lab check accept $(proofs)
@@ -62,7 +67,7 @@ $(numbers:%=lab-%): lab-%: build/$$(call named,$$*)
 	@scripts/check.sh --live $< || [ $$? = 77 ]
 
 labs: $(programs)
-	@status=0; for lab in $^; do \
+	@status=0; for lab in $^; do echo "# $${lab#build/}"; \
 	    scripts/check.sh --live $$lab || [ $$? = 77 ] || status=1; echo; done; \
 	    exit $$status
 

@@ -16,7 +16,7 @@ set -euo pipefail
 scripts=$(cd "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
 
 refuse() {
-    echo "break.sh: $1" >&2
+    echo "break.sh: $*" >&2
     exit 2
 }
 
@@ -67,8 +67,9 @@ must_pass() {
         0) return ;;
         77) cat "$work/said" ;;
         *)
-            echo "not ok $title: it fails before anything is edited"
+            echo "not ok $title: it fails as it is, before the edit"
             sed '1s/^not ok [^:]*:/#/; /^# next:/d' "$work/said"
+            echo "# next: 'git checkout labs expected' undoes what was changed"
             status=1
             ;;
     esac
@@ -117,7 +118,9 @@ main() {
     must_pass
 
     if [[ -n ${EDIT-} ]]; then
-        extract "$EDIT" || refuse "EDIT=$EDIT: no such edit in $readme"
+        extract "$EDIT" || refuse "EDIT=$EDIT: no such edit in $readme;" \
+            "there are $(sed -n 's/^\*\*Edit \([0-9]*\).*/\1/p' "$readme" |
+                paste -sd ' ')"
         wrong=$(try "$EDIT")
         show "$EDIT"
         [[ -z $wrong ]] || echo "not ok $title: edit $EDIT: $wrong"

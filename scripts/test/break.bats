@@ -47,7 +47,7 @@ says_good_bye=$'-    puts("hello");\n+    puts("good-bye");'
     plant_edits 'Nothing.' "$nothing" 'Nothing.' "$nothing"
     echo 'something else' >expected/90-planted.txt
     fails make -s break-90
-    said 'not ok 90 - planted: it fails before anything is edited'
+    said 'not ok 90 - planted: it fails as it is, before the edit'
     said '-something else'
     sed -i 's/puts("again");/return 77;/' labs/90-planted/planted.c
     passes make -s break
@@ -96,11 +96,13 @@ says_good_bye=$'-    puts("hello");\n+    puts("good-bye");'
     said '+good-bye'
     [[ $output != *accept-90* ]]
     fails make -s break-90 EDIT=2
-    said 'EDIT=2: no such edit in labs/90-planted/README.md'
+    said 'EDIT=2: no such edit in labs/90-planted/README.md; there are 1'
     plant_edits 'It says good-bye.' "$says_good_bye" \
         'Nothing.' $'-    puts("again");\n+    puts("ag" "ain");'
     fails make -s break-90 EDIT=2
     said 'not ok 90 - planted: edit 2: it changes nothing'
+    fails make -s break EDIT=1
+    said 'CALL and EDIT are for one lab'
     EDIT=1 fails make -s break
     said 'not ok 90 - planted: 2 edits, 1 wrong'
 }
