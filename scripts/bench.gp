@@ -6,8 +6,9 @@
 # those in names that there are; and ratio, whether there are data for that.
 # A picture is passed on without its table: it says where and when by itself.
 
-about = system("sed -n 's/^# \\(date\\|kernel\\|CPU\\): / /p' round-trip.csv" \
-    ." | tr '\\n' ' '")
+about = system("sed -En 's/^# (date: |kernel: |CPU: |([0-9]+ slices))/ \\2/p'" \
+    ." round-trip.csv | tr '\\n' ' '")
+median = 'points: the median of the slices'
 styles = '1 4 6'
 set datafile missing '?'
 set logscale x 4
@@ -55,6 +56,7 @@ do for [kind in 'svg png'] {
             set ylabel p > 1 ? '' : trip ? \
                 'round trip, microseconds' : 'one way, MB/s'
             set format y p > 1 ? '' : '%g'
+            set label 8 p > 1 ? '' : median at screen 0.02,0.975 font ',16'
             set label 9 p > 1 ? '' : about at screen 0.01,0.025 font ',16'
             unset key
             if (p == 1) {
@@ -88,10 +90,9 @@ do for [kind in 'svg png'] {
             do for [e = 1:9 * (m == 1)] {
                 set ytics add ('1/'.(2 ** e) 0.5 ** e)
             }
-            set label 8 m > 1 ? '' : "points: the median of the slices\n" \
-                ."bars: the least and the most of them" \
-                at screen 0.02,0.975 font ',16'
-            set label 9 m > 1 ? '' : about at screen 0.01,0.025 font ',16'
+            set label 8 m > 1 ? '' : \
+                median."\nbars: the least and the most of them"
+            set label 9 m > 1 ? '' : about
             unset key
             if (m == 1) {
                 set key at screen 0.97,0.98 maxrows 1 samplen 4
@@ -107,6 +108,5 @@ do for [kind in 'svg png'] {
         unset arrow 1
         unset label 1
         unset label 2
-        unset label 8
     }
 }
