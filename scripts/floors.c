@@ -30,9 +30,10 @@ static int event[2];    // by the end that reads
  * a load of what the last has stored into the other, and wait for that. */
 static char buf[2][(1 << 20) + 2048];
 
-static struct turns {
+struct turns {
     _Alignas(128) _Atomic long of;    // each in cache lines of its own
-} * turn;
+};
+static struct turns *turn;
 
 static int64_t now(void)
 {

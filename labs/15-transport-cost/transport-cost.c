@@ -52,11 +52,12 @@ struct link {
 
 /* What two processes share: when end 1 had how many messages; what each writes,
  * and reads into. So are the samples, or fork() would have each page copied. */
-static struct shared {
+struct shared {
     _Atomic int64_t when, received;
     int64_t sample[SAMPLES];
     _Alignas(4096) char buf[2][MOST];
-} * shared;
+};
+static struct shared *shared;
 
 static void share(void)
 {
@@ -179,10 +180,9 @@ __attribute__((flatten)) static void trips(const struct link *l, long count)
 static void peer(const struct link *l, long count)
 {
     long answers = l->one_way ? 1 : count + 1;
-    cpu_set_t set;
+    cpu_set_t set = {0};
 
     role("peer");
-    CPU_ZERO(&set);
     CPU_SET((size_t)l->peer_cpu, &set);
     CHECK(sched_setaffinity(0, sizeof(set), &set));
     memset(shared->buf[1], 1, l->size < PIECE ? PIECE : l->size);    // touched
