@@ -69,7 +69,8 @@ must_pass() {
         *)
             echo "not ok $title: it fails as it is, before the edit"
             sed '1s/^not ok [^:]*:/#/; /^# next:/d' "$work/said"
-            echo "# next: 'git checkout labs expected' undoes what was changed"
+            echo "# next: to undo your change: git checkout ${readme%/*}" \
+                "expected/$name.txt"
             status=1
             ;;
     esac
@@ -119,7 +120,7 @@ main() {
 
     if [[ -n ${EDIT-} ]]; then
         extract "$EDIT" || refuse "EDIT=$EDIT: no such edit in $readme;" \
-            "there are $(sed -n 's/^\*\*Edit \([0-9]*\).*/\1/p' "$readme" |
+            "the edits are: $(sed -n 's/^\*\*Edit \([0-9]*\).*/\1/p' "$readme" |
                 paste -sd ' ')"
         wrong=$(try "$EDIT")
         show "$EDIT"

@@ -96,7 +96,7 @@ says_good_bye=$'-    puts("hello");\n+    puts("good-bye");'
     said '+good-bye'
     [[ $output != *accept-90* ]]
     fails make -s break-90 EDIT=2
-    said 'EDIT=2: no such edit in labs/90-planted/README.md; there are 1'
+    said 'EDIT=2: no such edit in labs/90-planted/README.md; the edits are: 1'
     plant_edits 'It says good-bye.' "$says_good_bye" \
         'Nothing.' $'-    puts("again");\n+    puts("ag" "ain");'
     fails make -s break-90 EDIT=2
