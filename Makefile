@@ -48,9 +48,9 @@ proved   := $(call tap,$(foreach proof,$(proofs),$(names:%=$(proof)/%)))
 more     := $(call tap,$(varied:build/%=%) $(filter-out shellcheck,$(linters)) \
                        user load)
 
-given    := $(filter command,$(origin CALL) $(origin EDIT))
+given    := $(filter command,$(origin CALL) $(origin ERROR) $(origin EDIT))
 ifneq ($(and $(given),$(filter $(proofs),$(MAKECMDGOALS))),)
-    $(error CALL and EDIT are for one lab: make fault-5 CALL=accept)
+    $(error CALL, ERROR and EDIT are for one lab: make fault-5 CALL=accept)
 endif
 
 .DELETE_ON_ERROR:
