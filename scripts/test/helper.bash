@@ -81,10 +81,12 @@ fails() {
 
 # Runs the command on a terminal of its own, whose screen is kept in a file.
 # What comes in on standard input is typed there. Ctrl-C is heard even if who
-# runs the tests (a job in the background) has it ignored.
+# runs the tests (a job in the background) has it ignored, if env can do that.
 on_terminal() {
+    local heard=(env --default-signal=INT)
+    "${heard[@]}" true 2>/dev/null || heard=()
     : >"$box/screen"
-    env --default-signal=INT script -qefc "$*" "$box/screen" >/dev/null
+    "${heard[@]}" script -qefc "$*" "$box/screen" >/dev/null
 }
 
 # The command that was run last said this, somewhere.
