@@ -21,6 +21,7 @@ cc           gcc          gcc         gcc         gcc         gcc
 libc-headers libc6-dev    glibc-devel glibc       glibc-devel musl-dev
 timeout      coreutils    coreutils   coreutils   coreutils   coreutils
 awk          mawk         gawk        gawk        gawk        gawk
+xargs        findutils    findutils   findutils   findutils   findutils
 diff         diffutils    diffutils   diffutils   diffutils   diffutils
 shellcheck   shellcheck   ShellCheck  shellcheck  ShellCheck  shellcheck
 bats         bats         bats        bats        bats        bats

@@ -11,7 +11,7 @@ pretend() {
     mkdir "$TMPDIR/bin"
     # shellcheck disable=SC2046 # each path is a word of its own
     ln -s $(command -v sh bash sed tr sort cat env chmod make gcc cc timeout \
-        awk diff script setpriv) "$TMPDIR/bin"
+        awk xargs diff script setpriv) "$TMPDIR/bin"
     # shellcheck disable=SC2016 # it is the pretended id that expands it
     pretend_tool id <<<'echo "${PRETEND_UID-0}"'
     for tool in "$@"; do
