@@ -153,8 +153,8 @@ comments() {
     done
     echo "# $slices slices of $slice_ms ms"
     echo '# sndbuf_bytes: as getsockopt() says before the first message'
-    echo '# self: a stream carries more than 65536 bytes in pieces of so many,' \
-        'one trip after the other'
+    echo '# self: a stream carries more than 65536 bytes in pieces of so' \
+        'many, one trip after the other'
 }
 
 # Makes the two files of what the program said.

@@ -258,7 +258,7 @@ elif ! why=$(need_strace); then
 fi
 if [[ -n ${ERROR-} ]]; then
     [[ -n ${CALL-} ]] || refuse "ERROR=$ERROR: for which call? CALL=accept"
-    # strace takes numbers, too, and more of what can be injected behind a colon.
+    # strace takes numbers, too, and behind a colon more that can be injected.
     if [[ ! $ERROR =~ ^E[A-Z0-9]+$ ]] || ! strace -qq -o /dev/null \
         -e "inject=close:error=$ERROR:when=9999" true 2>/dev/null; then
         refuse "ERROR=$ERROR: no such error; see errno(3)"

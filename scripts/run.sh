@@ -97,7 +97,8 @@ main() {
     rm "$directory/alive"
 
     # timeout(1) stays in the foreground, so that Ctrl-C and the terminal reach
-    # the program. bash's own remark on a signal, of the braces, is left out.
+    # the program. bash's own remark on a signal comes from outside of the
+    # parentheses, so it is the braces that drop it.
     { (
         cd "$directory"
         umask 022

@@ -5,7 +5,7 @@
 #
 # Runs the lab again and again under strace(1), each time with one call of one
 # process delayed, on entry or on exit, and judges each run with check.sh. The
-# calls are those that can order processes, up to the 65th of each. nanosleep(2),
+# calls are those that can order processes, up to the 65th of each. A sleep,
 # which might be longer than any delay, is always cut short, as by a signal; a
 # poll() that waits for its time to be up is not. Prints a line of TAP and, for
 # what differs, the diff and the delay that brings it.

@@ -143,7 +143,8 @@ rows() {
 
 @test "a point is a point, also where people write 1,5" {
     sketch "echo \$1,\$2,tcp,9,1,4,4,10,1,2,3,4,4; echo \$LC_ALL >used"
-    passes env LC_ALL=de_DE.UTF-8 "${small[@]}" scripts/bench.sh build/90-planted
+    passes env LC_ALL=de_DE.UTF-8 "${small[@]}" \
+        scripts/bench.sh build/90-planted
     [[ $(<used) == C ]]
     rows build/bench/round-trip.csv | grep -qx 'self,tcp,64,9,1,4,2.5,1,2,3,4,4'
 }
