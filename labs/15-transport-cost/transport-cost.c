@@ -51,7 +51,7 @@ struct link {
 };
 
 /* What two processes share: when end 1 had how many messages; what each writes,
- * and reads into. So are the samples, or fork() would have each page copied. */
+ * and reads into. The samples, too, or fork() would have each page copied. */
 struct shared {
     _Atomic int64_t when, received;
     int64_t sample[SAMPLES];
@@ -65,7 +65,7 @@ static void share(void)
                   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (shared == MAP_FAILED)
         fail("mmap()", __FILE__, __LINE__);
-    memset(shared, 1, sizeof(*shared));    // or the first slice pays for it
+    memset(shared, 1, sizeof(*shared));    // or slice 1 pays for the pages
 }
 
 static int64_t now(void)
@@ -94,7 +94,7 @@ static void inet_pair(int type, int sv[2])
         CHECK(getsockname(sv[0], any, &len));
         CHECK(connect(sv[1], any, len));
     }
-    for (int i = 0; i < 2 && type == SOCK_STREAM; i++)    // do not collect
+    for (int i = 0; i < 2 && type == SOCK_STREAM; i++)    // no Nagle
         CHECK(setsockopt(sv[i], IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)));
 }
 
