@@ -40,7 +40,7 @@ static int open_here(int dir, const struct request *request)
         errno = EXDEV;
         return -1;
     }
-    int flags = request->flags & (O_WRONLY | O_RDWR | O_APPEND);    // no others
+    int flags = request->flags & (O_WRONLY | O_RDWR | O_APPEND);    // no O_PATH
     return openat(dir, request->name, flags | O_NOFOLLOW | O_CLOEXEC);
 }
 
