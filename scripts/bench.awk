@@ -26,7 +26,7 @@ $1 == "place" {
     key = metric SUBSEP $1 SUBSEP $2 SUBSEP $3
     n = ++slices[key]
     value[key, n] = metric == "trip" ? $7 : $8
-    if ($2 ~ /^(eventfd|spin|syscall|clock)$/)
+    if (has_one_size($2))
         has_floors = 1
     else if (!($3 in seen)) {
         seen[$3] = 1
@@ -43,6 +43,11 @@ $1 == "place" {
     if (!($2 in least) || $4 < least[$2])
         least[$2] = $4
     buffer[$2, $3] = $4
+}
+
+# The floors but memcpy, which is measured at each size.
+function has_one_size(name) {
+    return name ~ /^(eventfd|spin|syscall|clock)$/
 }
 
 # Sorts list[1..n] of numbers.
@@ -70,6 +75,17 @@ function range(from, key, field,    i, n, list) {
         list[i] = (field == "" ? from[key, i] : from[key, field, i]) + 0
     measure(list, n)
     return n > 0
+}
+
+# Does so for what tables and pictures show of key of metric m: us, or MB/s.
+function shown(m, key,    any) {
+    if (m == "way")
+        return range(speed, key, "")
+    any = range(value, key, "")
+    low /= 1000
+    mid /= 1000
+    high /= 1000
+    return any
 }
 
 # Three figures, or all of those before the point; k for thousands.
@@ -102,7 +118,7 @@ function heading(text,    p) {
 }
 
 # What there is to say of key of metric m: of all its trips, or of its tail.
-function cell(m, kind, key,    i, text, unit) {
+function cell(m, kind, key,    i, text) {
     if (kind == "tail") {
         # the median of ten maxima would hide the largest
         for (i = 8; i <= 11; i++) {
@@ -111,13 +127,8 @@ function cell(m, kind, key,    i, text, unit) {
         }
         return text
     }
-    unit = m == "trip" ? 1000 : 1
-    if (m == "trip")
-        range(value, key, "")
-    else
-        range(speed, key, "")
-    return sprintf("%7s %12s", short(mid / unit),
-        short(low / unit) "-" short(high / unit))
+    shown(m, key)
+    return sprintf("%7s %12s", short(mid), short(low) "-" short(high))
 }
 
 # Rows of all sizes and transports, of metric m.
@@ -154,7 +165,7 @@ function floors(    p, t, key, line, text) {
     heading("Floors, in ns: without a message; eventfd and spin are round" \
         " trips")
     for (t = 1; t <= nt; t++) {
-        if (transport[t] !~ /^(eventfd|spin|syscall|clock)$/)
+        if (!has_one_size(transport[t]))
             continue
         line = sprintf("%-20s", transport[t])
         for (p = 1; p <= np; p++) {
@@ -228,10 +239,7 @@ function plot(m,    p, s, t, n, key, file, line, word) {
             line = size[s]
             for (t = 1; t <= nd; t++) {
                 key = m SUBSEP place[p] SUBSEP drawn[t] SUBSEP size[s]
-                if (m == "trip")
-                    line = line " " (range(value, key, "") ? mid / 1000 : "?")
-                else
-                    line = line " " (range(speed, key, "") ? mid : "?")
+                line = line " " (shown(m, key) ? mid : "?")
             }
             print line >file
             n = split(line, word, " ")
