@@ -253,8 +253,9 @@ one_call() {
 
 if [[ -z ${CALL-} ]]; then
     need_strace
-elif ! why=$(need_strace); then
-    refuse "${why#*SKIP }" # who asks to see a call fail wants no "ok"
+else
+    why=$(no_strace)
+    [[ -z $why ]] || refuse "$why" # who asks to see a call fail wants no "ok"
 fi
 if [[ -n ${ERROR-} ]]; then
     [[ -n ${CALL-} ]] || refuse "ERROR=$ERROR: for which call? CALL=accept"

@@ -26,17 +26,22 @@ clean_up() {
 }
 trap clean_up EXIT
 
-# Ends the script, as skipped, where nothing can be traced.
-need_strace() {
+# Says why nothing can be traced here, if so.
+no_strace() {
     local why
     if ! command -v strace >/dev/null; then
-        why="strace is not installed: 'scripts/setup.sh --dev' installs it"
+        echo "strace is not installed: 'scripts/setup.sh --dev' installs it"
     elif ! why=$(strace -f -n --seccomp-bpf -qq -o /dev/null \
         -e inject=close:delay_exit=1:when=1 true 2>&1); then
-        why="strace may not trace here: ${why%%$'\n'*}"
-    else
-        return 0
+        echo "strace may not trace here: ${why%%$'\n'*}"
     fi
+}
+
+# Ends the script then, as skipped.
+need_strace() {
+    local why
+    why=$(no_strace)
+    [[ -n $why ]] || return 0
     echo "ok $title # SKIP $why"
     exit 77
 }
