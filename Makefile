@@ -102,7 +102,7 @@ check: $(results)
 $(proofs): $$(call tap,$$(addprefix $$@/,$(names)))
 	@scripts/tally.sh $^
 
-bench: build/$(call named,15) build/floors
+bench: build/$(call named,62) build/floors
 	@scripts/bench.sh $<
 
 lint: dev-tools $(call tap,$(linters))

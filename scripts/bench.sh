@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # bench.sh -- what does a message cost, by transport, size and place?
 #
-# usage: scripts/bench.sh PROGRAM                    (build/15-transport-cost)
+# usage: scripts/bench.sh PROGRAM                    (build/62-transport-cost)
 #        where QUICK=1 TRANSPORTS=... SIZES=... PLACES=... may be set
 #
 # Has the program measure round trips and one way, at each place and size, and

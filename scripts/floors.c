@@ -7,7 +7,7 @@
  * it takes to wake another process (eventfd), or to be seen by one that does
  * not sleep (spin). Between two cores the wake-up is most of the time, and that
  * of a transport may be the shorter one: eventfd is a yardstick, no bound. The
- * rows are those of labs/15-transport-cost, without percentiles. Without a
+ * rows are those of labs/62-transport-cost, without percentiles. Without a
  * peer, whose CPU is -1 then, one thread plays both ends.
  */
 #define _GNU_SOURCE    // for sched_setaffinity(), syscall()

@@ -4,11 +4,11 @@
 # shellcheck disable=SC2154 # box, origin, status and output are set elsewhere
 load helper
 
-# Lab 15 in the suite of this test, and the fastest of all measurements.
+# Lab 62 in the suite of this test, and the fastest of all measurements.
 small=(QUICK=1 SIZES=64 PLACES=self 'TRANSPORTS=unix-stream tcp')
 bench_here() {
-    cp -R "$origin/labs/15-transport-cost" labs
-    make -s build/15-transport-cost
+    cp -R "$origin/labs/62-transport-cost" labs
+    make -s build/62-transport-cost
 }
 
 # The rows of CSV file $1, without comments and header.
@@ -17,7 +17,7 @@ rows() {
 }
 
 @test "a value that does not exist is refused, with those that do" {
-    mkdir -p labs/15-transport-cost build
+    mkdir -p labs/62-transport-cost build
     sketch 'echo "it ran"; : >ran' # nothing may run before all is checked
     for wrong in 'TRANSPORTS=tcp smoke' SIZES=5 PLACES=moon QUICK=yes; do
         yields 2 env "$wrong" scripts/bench.sh build/90-planted
@@ -84,7 +84,7 @@ rows() {
     said '(apt-get: gnuplot-nox, '
     [[ -s build/bench/one-way.csv && ! -e build/bench/ratio.png ]]
     rm "$box/bin/taskset"
-    PATH=$box/bin yields 1 scripts/bench.sh build/15-transport-cost
+    PATH=$box/bin yields 1 scripts/bench.sh build/62-transport-cost
     said 'taskset is missing; install util-linux'
 }
 
@@ -117,7 +117,7 @@ rows() {
     [[ -z $(rows build/bench/one-way.csv |
         awk -F, '$2 != "pipe" && $2 != "memcpy"') ]]
     rm build/floors
-    yields 2 env TRANSPORTS=clock scripts/bench.sh build/15-transport-cost
+    yields 2 env TRANSPORTS=clock scripts/bench.sh build/62-transport-cost
     said 'build/floors: no such program'
 }
 
@@ -163,7 +163,7 @@ rows() {
 @test "stopped and continued in the middle of a write(), it measures on" {
     bench_here
     cpu=$(taskset -cp $$ | grep -o '[0-9]*' | tail -n 1)
-    taskset -c "$cpu" build/15-transport-cost same 1048576 one-way 20 50 \
+    taskset -c "$cpu" build/62-transport-cost same 1048576 one-way 20 50 \
         "$cpu" pipe >rows &
     for _ in {1..20}; do
         sleep 0.03
