@@ -117,7 +117,7 @@ clean:
 # A lab is one C file, and lab.h. One that does not compile is a failed check
 # and not the end of make: check.sh finds no program, and says so.
 
-$(programs) $(varied): $$(wildcard labs/$$(@F)/*.c) common/lab.h \
+$(programs) $(varied): $$(wildcard labs/$$(@F)/*.c) $(wildcard common/*.h) \
                        Makefile build/flags | writable
 	@rm -f $@
 	-$(compile)
@@ -148,7 +148,7 @@ build/chosen.so: scripts/chosen.c build/flags | writable
 	-$(CC) -O2 -shared -fPIC -pthread -o $@ $< -ldl
 
 # What make bench compares with: system calls, copies, wake-ups.
-build/floors: scripts/floors.c common/lab.h build/flags | writable
+build/floors: scripts/floors.c $(wildcard common/*.h) build/flags | writable
 	@rm -f $@
 	-$(compile)
 
@@ -168,7 +168,7 @@ build/results/tests.tap: $(tests) FORCE
 build/results/shellcheck.tap: lint = shellcheck $(scripts)
 build/results/shfmt.tap: lint = shfmt -i 4 -ci -d $(scripts)
 build/results/clang-format.tap: lint = clang-format -n --Werror \
-    $(sources) $(helpers) common/lab.h
+    $(sources) $(helpers) $(wildcard common/*.h)
 build/results/clang-tidy.tap: lint = clang-tidy --quiet $(sources) \
     $(helpers) -- -Wall
 $(call tap,$(linters)): build/results/%.tap: FORCE

@@ -1,18 +1,27 @@
 /*
  * lab.h -- what every lab needs and no lab is about.
  *
- *     step(question)      the heading over the evidence that follows
- *     role(name)          from here on, this process or thread speaks as name
- *     say(fmt, ...)       one line of evidence, tagged with who speaks
- *     CHECK(call)         the call's result; on -1, report it and end the lab
- *     FAILS(call, error)  the result, as text, of a call that should fail
- *     reap(child)         wait for a child, and insist that it succeeded
+ *     step(question)        the heading over the evidence that follows
+ *     role(name)            from here on, this process or thread speaks as name
+ *     say(fmt, ...)         one line of evidence, tagged with who speaks
+ *     say_measured(fmt, ..) the same, with figures that differ on each run: the
+ *                           line begins with ~, and no figure in it is judged
+ *     CHECK(call)           the call's result; if it is -1, the lab ends here
+ *     CHECK_PTHREAD(call)   the same for a call that returns its error
+ *     RESULT(call, error)   the result as text: "3", or "-1 EAGAIN" if the call
+ *                           failed with just that error; any other ends the lab
+ *     error_name(error)     "EAGAIN" for the number EAGAIN
+ *     reap(child)           wait for a child, and insist that it succeeded
+ *     skip(reason)          this machine cannot show what the lab is about
+ *     as_ordinary_user()    root gives up what lets it pass permissions
+ *     open_descriptors()    how many descriptors this process has
  *
  * Nothing here makes a socket, an address, a message or a process.
  */
 #ifndef LAB_H
 #define LAB_H
 
+#include <dirent.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -20,130 +29,224 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
-static pid_t lab_process;    // the first one
-static _Thread_local const char *lab_role = "main";
+#include "error_name.h"
 
-/* Says what failed, where and why, and ends the lab as a whole: the first
- * process by a signal, its other children with it (see role). Otherwise a
- * server would wait for ever for a client that gave up. */
+#define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
+
+static pid_t lab_process;    // the process that called step()
+static int lab_step;         // the number of the last heading
+static _Thread_local const char *lab_role = "main";    // of each thread
+
+/* A process that fails takes the whole lab with it: otherwise a server would
+ * wait for ever for a client that gave up. Without a file, the place is the
+ * step: then it is not the lab's own call that failed. */
 static inline _Noreturn void fail(const char *call, const char *file, int line)
 {
-    fprintf(stderr, "%s:%d: %s: %s = -1 (%s)\n", file, line, lab_role, call,
-            strerror(errno));
+    int error = errno;
+
+    if (file)
+        fprintf(stderr, "%s:%d: ", file, line);
+    fprintf(stderr, "step %d: %s: %s = -1 (%s, %s)\n", lab_step, lab_role, call,
+            error_name(error), strerror(error));
     if (lab_process > 0 && lab_process != getpid())
         kill(lab_process, SIGTERM);
     _exit(EXIT_FAILURE);
 }
 
-// clang-format off
-/* The choice is by type, so that an fd stays int and a byte count ssize_t. */
-#define CHECK(call) \
-    _Generic((call), int: check_int, long: check_long)( \
-        (call), #call, __FILE__, __LINE__)
-// clang-format on
-
-static inline long check_long(long result, const char *call, const char *file,
-                              int line)
+/* All results in these labs fit in an int. */
+static inline int check(long result, const char *call, const char *file,
+                        int line)
 {
     if (result == -1)
         fail(call, file, line);
-    return result;
+    return (int)result;
 }
 
-static inline int check_int(int result, const char *call, const char *file,
-                            int line)
+static inline void check_pthread(int error, const char *call, const char *file,
+                                 int line)
 {
-    return (int)check_long(result, call, file, line);
+    errno = error;
+    if (error != 0)
+        fail(call, file, line);
 }
 
-/* "-1 EAGAIN" if it failed with just that error, its result if it did not fail
- * (the check will show the difference). Any other error ends the lab. */
-#define FAILS(call, error)                                                     \
-    fails((call), (error), "-1 " #error, #call, __FILE__, __LINE__)
-
-static inline const char *fails(long result, int error, const char *failure,
-                                const char *call, const char *file, int line)
+static inline const char *result_text(long result, int error, const char *name,
+                                      const char *call, const char *file,
+                                      int line)
 {
-    static _Thread_local char number[24];    // good until the next FAILS
+    static _Thread_local char text[32];    // good until the next RESULT
 
     if (result == -1 && errno == error)
-        return failure;
-    check_long(result, call, file, line);
-    snprintf(number, sizeof(number), "%ld", result);
-    return number;
+        snprintf(text, sizeof(text), "-1 %s", name);
+    else
+        snprintf(text, sizeof(text), "%d", check(result, call, file, line));
+    return text;
 }
 
-/* Also the name that ps, ss and strace show. A child of the first process asks
- * the kernel to be killed when that one ends. See prctl(2). */
+#define CHECK(call) check((call), #call, __FILE__, __LINE__)
+#define CHECK_PTHREAD(call) check_pthread((call), #call, __FILE__, __LINE__)
+#define RESULT(call, error)                                                    \
+    result_text((call), (error), #error, #call, __FILE__, __LINE__)
+
+/* Also the name that ps, ss -p and strace -Y show. The kernel kills a child
+ * when the first process ends. See prctl(2). */
 static inline void role(const char *name)
 {
     lab_role = name;
-    CHECK(prctl(PR_SET_NAME, name));
+    check(prctl(PR_SET_NAME, name), "prctl(PR_SET_NAME)", NULL, 0);
     if (lab_process > 0 && lab_process != getpid()) {
-        CHECK(prctl(PR_SET_PDEATHSIG, SIGKILL));
+        check(prctl(PR_SET_PDEATHSIG, SIGKILL), "prctl(PR_SET_PDEATHSIG)", NULL,
+              0);
         if (getppid() != lab_process)
             _exit(EXIT_FAILURE);    // it was gone before we asked
     }
 }
 
-/* Standard output is line buffered (see step): one write() a line, so that the
- * lines of two processes never mix, and fork() copies no half-full buffer. */
-static inline void __attribute__((format(printf, 1, 2))) say(const char *f, ...)
+/* With LAB_PAUSE and a terminal, a class thinks before it sees the evidence:
+ * "1" waits for Enter after each question, "line" also after each line. */
+static inline int pauses(const char *when)
+{
+    const char *wanted = getenv("LAB_PAUSE");
+
+    return wanted && strcmp(wanted, when) == 0 && isatty(STDIN_FILENO);
+}
+
+/* From a terminal, one read() gets what was typed before one Enter. */
+static inline void wait_for_enter(void)
+{
+    char typed[256];
+
+    check(read(STDIN_FILENO, typed, sizeof(typed)), "read()", NULL, 0);
+}
+
+/* One write() a line, so that the lines of two processes never mix. */
+static inline void say_line(const char *mark, const char *f, va_list ap)
 {
     char text[240];
+    int width = 9 - (int)strlen(mark);
+
+    vsnprintf(text, sizeof(text), f, ap);
+    check(printf("%s%-*s %s\n", mark, width, lab_role, text), "printf()", NULL,
+          0);
+    if (pauses("line"))
+        wait_for_enter();
+}
+
+static inline void __attribute__((format(printf, 1, 2))) say(const char *f, ...)
+{
     va_list ap;
 
     va_start(ap, f);
-    vsnprintf(text, sizeof(text), f, ap);
+    say_line("", f, ap);
     va_end(ap);
-    CHECK(printf("%-9s %s\n", lab_role, text));
 }
 
-/* SIGALRM comes from the watchdog in step(), SIGTERM from a child's fail(). */
+static inline void __attribute__((format(printf, 1, 2)))
+say_measured(const char *f, ...)
+{
+    va_list ap;
+
+    va_start(ap, f);
+    say_line("~", f, ap);
+    va_end(ap);
+}
+
+/* SIGALRM is the watchdog's. SIGPIPE comes to who writes and nobody reads, as
+ * does what a lab prints into a pager that was left. SIGTERM comes from a child
+ * that failed, and has said why. */
 static inline void end_lab(int sig)
 {
-    static const char text[] = "the watchdog ended the lab: this step hangs\n";
+    static const char hangs[] = "the watchdog ended the lab: this step hangs\n";
+    static const char unread[] =
+        "SIGPIPE ended the lab: nobody reads any more\n";
+    ssize_t written = 0;
 
     if (sig == SIGALRM)
-        (void)!write(STDERR_FILENO, text, sizeof(text) - 1);
+        written = write(STDERR_FILENO, hangs, sizeof(hangs) - 1);
+    if (sig == SIGPIPE)
+        written = write(STDERR_FILENO, unread, sizeof(unread) - 1);
+    if (written < 0 || lab_process == getpid())
+        _exit(EXIT_FAILURE);
+    kill(lab_process, SIGTERM);
     _exit(EXIT_FAILURE);
 }
 
-/* With LAB_PAUSE=1 and a terminal, a class thinks before it sees the evidence.
- * Then the evidence has ten seconds. */
+/* A step may take ten seconds, unless somebody looks at it line by line. What
+ * the starter of the lab does with signals is not what the lab is about. */
 static inline void step(const char *question)
 {
-    static int number;
-    const char *pause = getenv("LAB_PAUSE");
-
     alarm(0);
     signal(SIGALRM, end_lab);
     signal(SIGTERM, end_lab);
+    signal(SIGPIPE, end_lab);
+    signal(SIGCHLD, SIG_DFL);
     lab_process = getpid();
-    if (number++ == 0)
+    if (lab_step++ == 0)
         setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
-    CHECK(printf("%s%d. %s\n", number > 1 ? "\n" : "", number, question));
-    if (pause && strcmp(pause, "1") == 0 && isatty(STDIN_FILENO))
-        for (int c = 0; c != '\n' && c != EOF; c = getchar())
-            continue;
-    alarm(10);
+    check(printf("%s%d. %s\n", lab_step > 1 ? "\n" : "", lab_step, question),
+          "printf()", NULL, 0);
+    if (pauses("1") || pauses("line"))
+        wait_for_enter();
+    if (!pauses("line"))
+        alarm(10);
 }
 
-/* A child that called fail() has said why; one that was killed has not. */
+/* Waits for a child, and ends the lab if the child did not succeed. One that
+ * called fail() has said why; one that was killed has not. See waitpid(2). */
 static inline void reap(pid_t child)
 {
     int status;
 
-    CHECK(waitpid(child, &status, 0));
+    check(waitpid(child, &status, 0), "waitpid()", NULL, 0);
     if (WIFSIGNALED(status))
-        fprintf(stderr, "%s: a child was killed: %s\n", lab_role,
-                strsignal(WTERMSIG(status)));
+        fprintf(stderr, "step %d: %s: a child was killed: %s\n", lab_step,
+                lab_role, strsignal(WTERMSIG(status)));
     if (status != 0)
         exit(EXIT_FAILURE);
+}
+
+/* For the first process, before step 1. The reason says what to do. */
+static inline _Noreturn void skip(const char *reason)
+{
+    fprintf(stderr, "%s\n", reason);
+    exit(77);
+}
+
+/* The process has no capabilities afterwards, so permissions hold for root as
+ * for everybody. An ordinary user has none to lose. See capset(2); these are
+ * the structures of <linux/capability.h>, which musl does not have. */
+static inline void as_ordinary_user(void)
+{
+    const struct {
+        unsigned version;
+        int pid;    // 0 is this process
+    } header = {.version = 0x20080522};
+    const struct {
+        unsigned effective, permitted, inheritable;
+    } none[2] = {{0}};    // this version has 64 capabilities, 32 in each
+
+    check(syscall(SYS_capset, &header, none), "capset()", NULL, 0);
+}
+
+/* How many descriptors this process has open. See proc(5). */
+static inline int open_descriptors(void)
+{
+    DIR *directory = opendir("/proc/self/fd");
+    int count = -3;    // not ".", "..", and the descriptor of the directory
+
+    if (!directory)
+        fail("opendir(\"/proc/self/fd\")", NULL, 0);
+    errno = 0;
+    while (readdir(directory))
+        count++;
+    if (errno != 0)
+        fail("readdir()", NULL, 0);
+    check(closedir(directory), "closedir()", NULL, 0);
+    return count;
 }
 
 #endif

@@ -126,9 +126,9 @@ static void no_name(void)
         tell("client", fd, "can you answer?");
         struct sender from = receive("server", server);
         say("sendto(that address, \"yes\") = %s",
-            FAILS(sendto(server, "yes", 3, 0, (struct sockaddr *)&from.addr,
-                         from.len),
-                  ENOTCONN));
+            RESULT(sendto(server, "yes", 3, 0, (struct sockaddr *)&from.addr,
+                          from.len),
+                   ENOTCONN));
         role("client");
     }
     receive("client", fd);
@@ -146,12 +146,12 @@ static void one_by_one(void)
     tell("ann", ann, "red wine");
     tell("ann", ann, "");
     role("server");
-    say("recv(3 bytes) = %zd \"%.3s\"", CHECK(recv(server, buf, 3, 0)), buf);
+    say("recv(3 bytes) = %d \"%.3s\"", CHECK(recv(server, buf, 3, 0)), buf);
     receive("server", server);
     tell("ann", ann, "green tea");
     close_at(ann, &clients[0].addr);
     role("server");
-    say("recv(3 bytes, MSG_PEEK|MSG_TRUNC) = %zd \"%.3s\"",
+    say("recv(3 bytes, MSG_PEEK|MSG_TRUNC) = %d \"%.3s\"",
         CHECK(recv(server, buf, 3, MSG_PEEK | MSG_TRUNC)), buf);
     receive("server", server);
     close_at(server, &server_addr);
@@ -185,7 +185,8 @@ static void ten_thousand(void)
                   sizeof(server_addr)));
     do {
         number++;
-        result = FAILS(send(fd, &number, sizeof(number), MSG_DONTWAIT), EAGAIN);
+        result =
+            RESULT(send(fd, &number, sizeof(number), MSG_DONTWAIT), EAGAIN);
     } while (*result != '-');    // it says "-1 EAGAIN", or how much was sent
     say("send(MSG_DONTWAIT), again and again: %s", result);
     say("send() that one again, then all the others");
@@ -207,23 +208,23 @@ static void errors(void)
     static const char text[65536];
     int eve = CHECK(socket(AF_UNIX, SOCK_DGRAM, 0));
     role("eve");
-    say("no file: sendto() = %s", FAILS(sendto_server(eve, "", 0), ENOENT));
+    say("no file: sendto() = %s", RESULT(sendto_server(eve, "", 0), ENOENT));
     int stream = open_at(&server_addr, SOCK_STREAM);
     say("a stream: sendto() = %s",
-        FAILS(sendto_server(eve, "", 0), EPROTOTYPE));
+        RESULT(sendto_server(eve, "", 0), EPROTOTYPE));
     CHECK(close(stream));
     say("its file, the stream closed: sendto() = %s",
-        FAILS(sendto_server(eve, "", 0), ECONNREFUSED));
+        RESULT(sendto_server(eve, "", 0), ECONNREFUSED));
     CHECK(unlink(server_addr.sun_path));
     int server = open_at(&server_addr, SOCK_DGRAM);
     CHECK(setsockopt(eve, SOL_SOCKET, SO_SNDBUF, &(int){4096}, sizeof(int)));
     say("longer than SO_SNDBUF: sendto() = %s",
-        FAILS(sendto_server(eve, text, sizeof(text)), EMSGSIZE));
+        RESULT(sendto_server(eve, text, sizeof(text)), EMSGSIZE));
     int ann = open_at(&clients[0].addr, SOCK_DGRAM);
     CHECK(connect(server, (const struct sockaddr *)&clients[0].addr,
                   sizeof(clients[0].addr)));
     say("a server connected to ann.sock: sendto() = %s",
-        FAILS(sendto_server(eve, "", 0), EPERM));
+        RESULT(sendto_server(eve, "", 0), EPERM));
     tell("ann", ann, "hello");
     receive("server", server);
     CHECK(close(eve));

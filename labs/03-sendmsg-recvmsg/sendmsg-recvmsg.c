@@ -46,9 +46,9 @@ static void gather(int end)
     struct msghdr msg = {.msg_iov = iov, .msg_iovlen = ARRAY_LEN(iov)};
 
     for (int i = 0; i < 2; i++)
-        say("sendmsg([\"WARN\", \" disk\", \" full\"]) = %zd",
+        say("sendmsg([\"WARN\", \" disk\", \" full\"]) = %d",
             CHECK(sendmsg(end, &msg, 0)));
-    say("write(\"INFO ok\") = %zd", CHECK(write(end, "INFO ok", 7)));
+    say("write(\"INFO ok\") = %d", CHECK(write(end, "INFO ok", 7)));
 }
 
 static void scatter(int end)
@@ -127,7 +127,7 @@ static void payments(int end)
         vec[i].msg_hdr = (struct msghdr){.msg_iov = &iov[i], .msg_iovlen = 1};
     say("sendmmsg([\"pay 1000\", \"pay 10\", \"pay 1066\"]) = %d",
         CHECK(sendmmsg(end, vec, ARRAY_LEN(vec), 0)));
-    say("send(\"pay 1492\") = %zd", CHECK(send(end, "pay 1492", 8, 0)));
+    say("send(\"pay 1492\") = %d", CHECK(send(end, "pay 1492", 8, 0)));
 }
 
 static void batch(int end)
@@ -167,7 +167,7 @@ static void too_short(int end)
     say("recv() = %zd \"%.*s\"", n, (int)n, buf);
     receive(end, &msg);
     receive(end, &msg);
-    say("recv(MSG_TRUNC) = %zd", CHECK(recv(end, buf, sizeof(buf), MSG_TRUNC)));
+    say("recv(MSG_TRUNC) = %d", CHECK(recv(end, buf, sizeof(buf), MSG_TRUNC)));
 }
 
 /* recvmsg() reads iov_len and never writes it: what is in there is the room. */
@@ -194,7 +194,7 @@ static void lend(int end)
     int ends[2];
 
     CHECK(pipe(ends));
-    say("write(\"by pipe\") = %zd", CHECK(write(ends[1], "by pipe", 7)));
+    say("write(\"by pipe\") = %d", CHECK(write(ends[1], "by pipe", 7)));
     msg.msg_control = control;
     msg.msg_controllen = sizeof(control);
     struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
@@ -202,7 +202,7 @@ static void lend(int end)
     cmsg->cmsg_type = SCM_RIGHTS;
     cmsg->cmsg_len = CMSG_LEN(sizeof(int));
     memcpy(CMSG_DATA(cmsg), &ends[0], sizeof(int));
-    say("sendmsg(\"for you\", SCM_RIGHTS [the read end]) = %zd",
+    say("sendmsg(\"for you\", SCM_RIGHTS [the read end]) = %d",
         CHECK(sendmsg(end, &msg, 0)));
 }
 

@@ -19,7 +19,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -64,7 +63,7 @@ static int try_bind(const char *what, int type, const void *addr, socklen_t len)
 {
     int sock = CHECK(socket(AF_UNIX, type, 0));
 
-    say("bind(%s) = %s", what, FAILS(bind(sock, addr, len), EADDRINUSE));
+    say("bind(%s) = %s", what, RESULT(bind(sock, addr, len), EADDRINUSE));
     return sock;
 }
 
@@ -76,7 +75,7 @@ static void no_file(void)
     role("server");
     int sock = try_bind("@lab-PID", SOCK_STREAM, &addr, len);
     say("access(\"lab-PID\") = %s",
-        FAILS(access(addr.sun_path + 1, F_OK), ENOENT));
+        RESULT(access(addr.sun_path + 1, F_OK), ENOENT));
     say("/proc/net/unix has @lab-PID: %s", listed(""));
     CHECK(close(sock));
 }
@@ -88,9 +87,10 @@ static void client(const void *addr, socklen_t len)
 
     role("client");
     say("connect(@lab-PID, len + 1) = %s",
-        FAILS(connect(server, addr, len + 1), ECONNREFUSED));
+        RESULT(connect(server, addr, len + 1), ECONNREFUSED));
     say("connect(@lab-PID, sizeof(struct sockaddr_un)) = %s",
-        FAILS(connect(server, addr, sizeof(struct sockaddr_un)), ECONNREFUSED));
+        RESULT(connect(server, addr, sizeof(struct sockaddr_un)),
+               ECONNREFUSED));
     say("connect(@lab-PID, len), write(\"hello\")");
     CHECK(connect(server, addr, len));
     CHECK(write(server, "hello", 5));
@@ -184,15 +184,14 @@ static void killed(void)
 }
 
 /* Root passes any mode by its capabilities, and is a user like others without
- * them; an ordinary user has none to lose. See capset(2), capabilities(7). */
+ * them; an ordinary user has none to lose. */
 static void unprivileged(const void *addr, socklen_t len)
 {
-    unsigned version_3[2] = {0x20080522}, none[6] = {0};
     int server = CHECK(socket(AF_UNIX, SOCK_STREAM, 0));
     role("client");
-    CHECK(syscall(SYS_capset, version_3, none));
+    as_ordinary_user();
     say("connect(\"server.sock\") = %s",
-        FAILS(connect(server, (const void *)&file, sizeof(file)), EACCES));
+        RESULT(connect(server, (const void *)&file, sizeof(file)), EACCES));
     say("connect(@lab-PID) = %d", CHECK(connect(server, addr, len)));
     _exit(EXIT_SUCCESS);
 }

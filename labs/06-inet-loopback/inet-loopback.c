@@ -99,7 +99,7 @@ static void dialogue(const struct server *it)
 static void place(const struct server *it)
 {
     say("access(\"server.sock\") = %s",
-        FAILS(access("server.sock", F_OK), ENOENT));
+        RESULT(access("server.sock", F_OK), ENOENT));
     if (it->family == AF_INET)
         say("bound to port 0, as asked: %s", it->in.sin_port ? "no" : "yes");
 }
@@ -149,8 +149,8 @@ static void descriptor(const struct server *it)
     msg.msg_control = &control;
     msg.msg_controllen = sizeof(control);
     memcpy(CMSG_DATA(&control.header), &to_server, sizeof(int));
-    say("sendmsg(SCM_RIGHTS) = %zd", CHECK(sendmsg(to_server, &msg, 0)));
-    say("recvmsg() = %zd", CHECK(recvmsg(peer, &msg, MSG_CMSG_CLOEXEC)));
+    say("sendmsg(SCM_RIGHTS) = %d", CHECK(sendmsg(to_server, &msg, 0)));
+    say("recvmsg() = %d", CHECK(recvmsg(peer, &msg, MSG_CMSG_CLOEXEC)));
     const struct cmsghdr *came = CMSG_FIRSTHDR(&msg);
     say("a descriptor came: %s", came ? "yes" : "no");
     if (came)
@@ -163,8 +163,8 @@ static void only_one(const struct server *it)
 {
     int s = CHECK(socket(it->family, SOCK_STREAM, 0)), on = 1;
     say("setsockopt(TCP_NODELAY) = %s",
-        FAILS(setsockopt(s, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)),
-              EOPNOTSUPP));
+        RESULT(setsockopt(s, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)),
+               EOPNOTSUPP));
     CHECK(close(s));
     int protocol = it->family == AF_UNIX ? 0 : IPPROTO_TCP;
     s = socket(it->family, SOCK_SEQPACKET, protocol);
@@ -182,10 +182,10 @@ static void peer_gone(const struct server *it)
     struct pollfd end = {.fd = connected(it), .events = POLLRDHUP};
     CHECK(close(CHECK(accept(it->fd, NULL, NULL))));
     CHECK(poll(&end, 1, -1));    // until it knows that the peer sends no more
-    say("send() = %s", FAILS(send(end.fd, "x", 1, MSG_NOSIGNAL), EPIPE));
+    say("send() = %s", RESULT(send(end.fd, "x", 1, MSG_NOSIGNAL), EPIPE));
     end.events = 0;
     CHECK(poll(&end, 1, -1));    // POLLHUP: that it receives no more, either
-    say("send() = %s", FAILS(send(end.fd, "x", 1, MSG_NOSIGNAL), EPIPE));
+    say("send() = %s", RESULT(send(end.fd, "x", 1, MSG_NOSIGNAL), EPIPE));
     CHECK(close(end.fd));
 }
 
@@ -197,8 +197,8 @@ static void full(const struct server *it)
     struct pollfd third = {.fd = s, .events = POLLOUT};
     say("connect() = %s",
         it->family == AF_UNIX
-            ? FAILS(connect(s, &it->any, it->len), EAGAIN)
-            : FAILS(connect(s, &it->any, it->len), EINPROGRESS));
+            ? RESULT(connect(s, &it->any, it->len), EAGAIN)
+            : RESULT(connect(s, &it->any, it->len), EINPROGRESS));
     int n = CHECK(poll(&third, 1, 0));
     say("poll() = %d%s", n, third.revents & POLLOUT ? " POLLOUT" : "");
     CHECK(close(s));

@@ -39,7 +39,7 @@ static void on_pair(const char *question, void (*show)(int left, int right))
 static void tell(const char *who, int end, const char *text)
 {
     role(who);
-    say("send(\"%s\") = %zd", text, CHECK(send(end, text, strlen(text), 0)));
+    say("send(\"%s\") = %d", text, CHECK(send(end, text, strlen(text), 0)));
 }
 
 static void receive(const char *who, int end)
@@ -55,7 +55,7 @@ static void receive(const char *who, int end)
 static void try_read(const char *who, int end)
 {
     role(who);
-    say("read() = %s", FAILS(read(end, &(char){0}, 1), EAGAIN));
+    say("read() = %s", RESULT(read(end, &(char){0}, 1), EAGAIN));
 }
 
 static void messages(int left, int right)
@@ -74,9 +74,9 @@ static void no_bytes(int left, int right)
     tell("left", left, "one");
     tell("left", left, "two");
     role("right");
-    say("read(0 bytes) = %zd", CHECK(read(right, NULL, 0)));
+    say("read(0 bytes) = %d", CHECK(read(right, NULL, 0)));
     receive("right", right);
-    say("recv(0 bytes) = %zd", CHECK(recv(right, NULL, 0, 0)));
+    say("recv(0 bytes) = %d", CHECK(recv(right, NULL, 0, 0)));
     try_read("right", right);
 }
 
@@ -87,7 +87,7 @@ static void too_short(int left, int right)
     tell("left", left, "red wine");
     tell("left", left, "tea");
     role("right");
-    say("read(3 bytes) = %zd \"%.3s\"", CHECK(read(right, buf, 3)), buf);
+    say("read(3 bytes) = %d \"%.3s\"", CHECK(read(right, buf, 3)), buf);
     receive("right", right);
 }
 
@@ -100,7 +100,7 @@ static int fill(int end)
     role("left");
     do {
         next++;
-        result = FAILS(send(end, &next, sizeof(next), MSG_DONTWAIT), EAGAIN);
+        result = RESULT(send(end, &next, sizeof(next), MSG_DONTWAIT), EAGAIN);
     } while (*result != '-');    // it says "-1 EAGAIN", or how much was sent
     say("send(MSG_DONTWAIT), again and again: %s", result);
     return next;
@@ -120,9 +120,9 @@ static void full(int left, int right)
     receive("left", left);
     set_buffer(right, SO_RCVBUF, 65536);
     say("right has a larger SO_RCVBUF: send(\"x\") = %s",
-        FAILS(send(left, "x", 1, 0), EAGAIN));
+        RESULT(send(left, "x", 1, 0), EAGAIN));
     set_buffer(left, SO_SNDBUF, 65536);
-    say("left has a larger SO_SNDBUF: send(\"x\") = %zd",
+    say("left has a larger SO_SNDBUF: send(\"x\") = %d",
         CHECK(send(left, "x", 1, 0)));
 }
 
@@ -194,8 +194,8 @@ static void writer_left(void)
     role("right");
     say("close() = %d", CHECK(close(sv[1])));
     role("left");
-    say("write(\"x\") = %s", FAILS(write(sv[0], "x", 1), ECONNREFUSED));
-    say("write(\"x\") = %s", FAILS(write(sv[0], "x", 1), ENOTCONN));
+    say("write(\"x\") = %s", RESULT(write(sv[0], "x", 1), ECONNREFUSED));
+    say("write(\"x\") = %s", RESULT(write(sv[0], "x", 1), ENOTCONN));
     CHECK(close(sv[0]));
 }
 
@@ -206,7 +206,7 @@ static void shut_down(int left, int right)
     try_read("left", left);    // even at an end it would be EAGAIN
     struct pollfd p = {.fd = left, .events = POLLIN | POLLRDHUP};
     say("poll(POLLIN|POLLRDHUP) = %d", CHECK(poll(&p, 1, 0)));
-    say("write(\"x\") = %s", FAILS(write(left, "x", 1), EPIPE));
+    say("write(\"x\") = %s", RESULT(write(left, "x", 1), EPIPE));
 }
 
 static void third_socket(int left, int right)
@@ -217,7 +217,7 @@ static void third_socket(int left, int right)
 
     CHECK(bind(third, (const struct sockaddr *)&addr, sizeof(addr)));
     role("left");
-    say("sendto(third.sock, \"hello\") = %zd",
+    say("sendto(third.sock, \"hello\") = %d",
         CHECK(sendto(left, "hello", 5, 0, (const struct sockaddr *)&addr,
                      sizeof(addr))));
     try_read("right", right);

@@ -19,9 +19,6 @@
 
 #include "../../common/lab.h"
 
-/* A pthread function returns the error, and leaves errno as it was. */
-#define TO_ERRNO(error) ((errno = (error)) == 0 ? 0 : -1)
-
 static void receive(int end)
 {
     char buf[64];    // longer than anything that is sent here
@@ -56,10 +53,10 @@ static void both_directions(void)
     pthread_t thread;
 
     CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, sv));
-    CHECK(TO_ERRNO(pthread_create(&thread, NULL, answerer, &sv[1])));
+    CHECK_PTHREAD(pthread_create(&thread, NULL, answerer, &sv[1]));
     transmit(sv[0], "how are you?");
     receive(sv[0]);
-    CHECK(TO_ERRNO(pthread_join(thread, NULL)));
+    CHECK_PTHREAD(pthread_join(thread, NULL));
     CHECK(close(sv[0]));
     CHECK(close(sv[1]));
 }
@@ -78,12 +75,12 @@ static void thread_ends(void)
     pthread_t thread;
 
     CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, sv));
-    CHECK(TO_ERRNO(pthread_create(&thread, NULL, leaver, &sv[1])));
+    CHECK_PTHREAD(pthread_create(&thread, NULL, leaver, &sv[1]));
     transmit(sv[0], "you may go");
-    CHECK(TO_ERRNO(pthread_join(thread, NULL)));
+    CHECK_PTHREAD(pthread_join(thread, NULL));
     say("pthread_join() = 0: the thread has ended");
     say("recv(MSG_DONTWAIT) = %s",
-        FAILS(recv(sv[0], &byte, 1, MSG_DONTWAIT), EAGAIN));
+        RESULT(recv(sv[0], &byte, 1, MSG_DONTWAIT), EAGAIN));
     say("close(sv[1]) = %d", CHECK(close(sv[1])));
     receive(sv[0]);
     CHECK(close(sv[0]));
@@ -107,15 +104,15 @@ static void closed_for_all(void)
     pthread_t thread;
 
     CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, sv));
-    CHECK(TO_ERRNO(pthread_create(&thread, NULL, closer, sv)));
-    CHECK(TO_ERRNO(pthread_join(thread, NULL)));
+    CHECK_PTHREAD(pthread_create(&thread, NULL, closer, sv));
+    CHECK_PTHREAD(pthread_join(thread, NULL));
     say("write(sv[0], \"hello?\") = %s",
-        FAILS(write(sv[0], "hello?", 6), EBADF));
+        RESULT(write(sv[0], "hello?", 6), EBADF));
 
     CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, other));
     say("socketpair(other): other[0] == sv[0]: %s",
         other[0] == sv[0] ? "yes" : "no");
-    say("write(sv[0], \"dear thread\") = %zd",
+    say("write(sv[0], \"dear thread\") = %d",
         CHECK(write(sv[0], "dear thread", 11)));
     role("stranger");
     receive(other[1]);
@@ -159,9 +156,9 @@ static void to_thread(void)
     pthread_t thread;
 
     CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, sv));
-    CHECK(TO_ERRNO(pthread_create(&thread, NULL, follower, &sv[1])));
+    CHECK_PTHREAD(pthread_create(&thread, NULL, follower, &sv[1]));
     change_and_send(sv[0], &number);
-    CHECK(TO_ERRNO(pthread_join(thread, NULL)));
+    CHECK_PTHREAD(pthread_join(thread, NULL));
     say("number is %d", number);
     CHECK(close(sv[0]));
     CHECK(close(sv[1]));

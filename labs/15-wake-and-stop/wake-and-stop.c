@@ -22,9 +22,6 @@
 
 enum { WORKERS = 3, LONGEST = 20 * WORKERS };    // 20 rounds of messages
 
-/* A pthread function returns the error, and leaves errno as it was. */
-#define TO_ERRNO(error) ((errno = (error)) == 0 ? 0 : -1)
-
 /* It asks for one byte more than there is: recv() waits until it comes, or
  * until no more can come. */
 static void *reader(void *end)
@@ -36,7 +33,7 @@ static void *reader(void *end)
     ssize_t n = CHECK(recv(fd, buf, sizeof(buf), MSG_WAITALL));
     say("recv(1025 bytes, MSG_WAITALL) = %zd", n);
     say("recv(MSG_DONTWAIT) = %s",
-        FAILS(recv(fd, buf, 1, MSG_DONTWAIT), EBADF));
+        RESULT(recv(fd, buf, 1, MSG_DONTWAIT), EBADF));
     return NULL;
 }
 
@@ -65,13 +62,13 @@ static void interrupt(void (*act)(int end))
     CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, sv));
     CHECK(setsockopt(sv[0], SOL_SOCKET, SO_SNDBUF, &(int){1}, sizeof(int)));
     struct pollfd room = {.fd = sv[0], .events = POLLOUT};
-    say("send(1024 bytes) = %zd", CHECK(send(sv[0], bytes, 1024, 0)));
+    say("send(1024 bytes) = %d", CHECK(send(sv[0], bytes, 1024, 0)));
     say("poll(POLLOUT) = %d, they are queued", CHECK(poll(&room, 1, 0)));
-    CHECK(TO_ERRNO(pthread_create(&thread, NULL, reader, &sv[1])));
+    CHECK_PTHREAD(pthread_create(&thread, NULL, reader, &sv[1]));
     say("poll(POLLOUT) = %d, the reader has them", CHECK(poll(&room, 1, -1)));
     act(sv[1]);    // from here on, the reader may speak
-    const char *sent = FAILS(send(sv[0], "!", 1, MSG_NOSIGNAL), EPIPE);
-    CHECK(TO_ERRNO(pthread_join(thread, NULL)));
+    const char *sent = RESULT(send(sv[0], "!", 1, MSG_NOSIGNAL), EPIPE);
+    CHECK_PTHREAD(pthread_join(thread, NULL));
     say("that send() = %s", sent);
     CHECK(close(sv[0]));
     if (act != by_close)
@@ -127,23 +124,23 @@ static void pool(void)
     pthread_barrier_t round;
     int sv[2];
 
-    CHECK(TO_ERRNO(pthread_barrier_init(&round, NULL, WORKERS)));
+    CHECK_PTHREAD(pthread_barrier_init(&round, NULL, WORKERS));
     CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, sv));
     for (int i = 0; i < WORKERS; i++) {
         workers[i].round = &round;
         workers[i].end = sv[1];
-        CHECK(TO_ERRNO(
-            pthread_create(&workers[i].thread, NULL, worker, &workers[i])));
+        CHECK_PTHREAD(
+            pthread_create(&workers[i].thread, NULL, worker, &workers[i]));
     }
     say("send(): %d messages, of 1 to %d bytes", LONGEST, LONGEST);
     for (size_t n = 1; n <= LONGEST; n++)
         CHECK(send(sv[0], bytes, n, 0));
     say("shutdown(sv[0], SHUT_WR) = %d", CHECK(shutdown(sv[0], SHUT_WR)));
     for (int i = 0; i < WORKERS; i++)
-        CHECK(TO_ERRNO(pthread_join(workers[i].thread, NULL)));
+        CHECK_PTHREAD(pthread_join(workers[i].thread, NULL));
     say("pthread_join() = 0, %d times: each read end of file", WORKERS);
     add_up(workers);
-    CHECK(TO_ERRNO(pthread_barrier_destroy(&round)));
+    CHECK_PTHREAD(pthread_barrier_destroy(&round));
     CHECK(close(sv[0]));
     CHECK(close(sv[1]));
 }
@@ -195,16 +192,16 @@ static void stop_now(void)
     CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, work));
     CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, stop));
     struct poller ends = {.work = work[1], .stop = stop[1]};
-    CHECK(TO_ERRNO(pthread_create(&thread, NULL, poller, &ends)));
+    CHECK_PTHREAD(pthread_create(&thread, NULL, poller, &ends));
     transmit(work[0], "first");
     receive(work[0]);
     say("close(stop[0])");
     CHECK(close(stop[0]));
-    CHECK(TO_ERRNO(pthread_join(thread, NULL)));
+    CHECK_PTHREAD(pthread_join(thread, NULL));
 
     transmit(work[0], "second");
-    CHECK(TO_ERRNO(pthread_create(&thread, NULL, poller, &ends)));
-    CHECK(TO_ERRNO(pthread_join(thread, NULL)));
+    CHECK_PTHREAD(pthread_create(&thread, NULL, poller, &ends));
+    CHECK_PTHREAD(pthread_join(thread, NULL));
     CHECK(shutdown(work[0], SHUT_WR));    // if nothing is left, that is the end
     say("left at the poller's end:");
     receive(work[1]);

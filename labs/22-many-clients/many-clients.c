@@ -198,7 +198,7 @@ static void pieces(struct person *ann, struct person *bob, struct person *eve)
     ASK(bob, "now\n");
     role(ann->name);
     say("recv(MSG_DONTWAIT) = %s",
-        FAILS(recv(ann->fd, &(char){0}, 1, MSG_DONTWAIT), EAGAIN));
+        RESULT(recv(ann->fd, &(char){0}, 1, MSG_DONTWAIT), EAGAIN));
     ASK(ann, "llo\nwho is");
     ASK(ann, " there\n");
     ASK(eve, "longer than sixteen\n");
@@ -216,7 +216,7 @@ static void greedy(struct person *ann, struct person *bob, struct person *eve)
         tell(bob, "\n");
         CHECK(recv(bob->fd, &(char){0}, 1, 0));
         role(ann->name);
-        result = FAILS(send(ann->fd, "more\n", 5, MSG_DONTWAIT), EAGAIN);
+        result = RESULT(send(ann->fd, "more\n", 5, MSG_DONTWAIT), EAGAIN);
     } while (result[0] != '-');
     say("send(\"more\\n\", MSG_DONTWAIT), again and again: %s", result);
     ASK(eve, "cake\n");

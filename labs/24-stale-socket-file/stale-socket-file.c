@@ -40,14 +40,14 @@ static void bind_again(void)
     say("with SO_REUSEADDR, bind(\"server.sock\") = %d",
         CHECK(bind(old, AT("server.sock"), LEN)));
     role("new");
-    say("bind() = %s", FAILS(bind(new, AT("server.sock"), LEN), EADDRINUSE));
+    say("bind() = %s", RESULT(bind(new, AT("server.sock"), LEN), EADDRINUSE));
     role("old");
     say("close() = %d", CHECK(close(old)));
     role("new");
-    say("bind() = %s", FAILS(bind(new, AT("server.sock"), LEN), EADDRINUSE));
+    say("bind() = %s", RESULT(bind(new, AT("server.sock"), LEN), EADDRINUSE));
     CHECK(setsockopt(new, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)));
     say("with SO_REUSEADDR, bind() = %s",
-        FAILS(bind(new, AT("server.sock"), LEN), EADDRINUSE));
+        RESULT(bind(new, AT("server.sock"), LEN), EADDRINUSE));
     say("unlink() = %d", CHECK(unlink("server.sock")));
     say("bind() = %d", CHECK(bind(new, AT("server.sock"), LEN)));
     CHECK(close(new));
@@ -62,17 +62,17 @@ static void nobody_listens(void)
 
     role("client");
     say("no file: connect() = %s",
-        FAILS(connect(client, AT("server.sock"), LEN), ENOENT));
+        RESULT(connect(client, AT("server.sock"), LEN), ENOENT));
     CHECK(bind(server, AT("server.sock"), LEN));
     CHECK(close(server));
     say("the file of a closed socket: connect() = %s",
-        FAILS(connect(client, AT("server.sock"), LEN), ECONNREFUSED));
-    say("open() = %s", FAILS(open("server.sock", O_RDWR), ENXIO));
+        RESULT(connect(client, AT("server.sock"), LEN), ECONNREFUSED));
+    say("open() = %s", RESULT(open("server.sock", O_RDWR), ENXIO));
     CHECK(unlink("server.sock"));
 
     CHECK(close(CHECK(open("server.sock", O_WRONLY | O_CREAT, 0600))));
     say("a regular file: connect() = %s",
-        FAILS(connect(client, AT("server.sock"), LEN), ECONNREFUSED));
+        RESULT(connect(client, AT("server.sock"), LEN), ECONNREFUSED));
     CHECK(unlink("server.sock"));
     CHECK(close(client));
 }
@@ -107,7 +107,7 @@ static void other_names(void)
     role("client");
     int client = new_socket(), new = new_socket();
     say("open(\"server.sock\") = %s",
-        FAILS(open("server.sock", O_RDWR), ENXIO));
+        RESULT(open("server.sock", O_RDWR), ENXIO));
     CHECK(link("server.sock", "hard.sock"));
     reach("link(), connect(\"hard.sock\")", AT("hard.sock"));
     CHECK(symlink("server.sock", "soft.sock"));
@@ -115,10 +115,10 @@ static void other_names(void)
     CHECK(rename("server.sock", "moved.sock"));
     reach("rename(), connect(\"moved.sock\")", AT("moved.sock"));
     say("connect(\"soft.sock\") = %s",
-        FAILS(connect(client, AT("soft.sock"), LEN), ENOENT));
+        RESULT(connect(client, AT("soft.sock"), LEN), ENOENT));
     role("new");
     say("bind(\"soft.sock\") = %s",
-        FAILS(bind(new, AT("soft.sock"), LEN), EADDRINUSE));
+        RESULT(bind(new, AT("soft.sock"), LEN), EADDRINUSE));
     CHECK(close(client));
     CHECK(close(new));
     CHECK(close(listener));
@@ -153,7 +153,7 @@ static void wait_in_vain(const char *who, int listener)
 {
     role(who);
     CHECK(fcntl(listener, F_SETFL, O_NONBLOCK));    // or accept() would wait
-    say("accept() = %s", FAILS(accept(listener, NULL, NULL), EAGAIN));
+    say("accept() = %s", RESULT(accept(listener, NULL, NULL), EAGAIN));
 }
 
 static void unlink_first(void)
@@ -176,7 +176,7 @@ static void unlink_first(void)
     int client = new_socket();
     role("eve");
     say("connect() = %s",
-        FAILS(connect(client, AT("server.sock"), LEN), ENOENT));
+        RESULT(connect(client, AT("server.sock"), LEN), ENOENT));
     wait_in_vain("new", new);
     CHECK(close(client));
     CHECK(close(new));
@@ -191,7 +191,7 @@ static void ask_first(void)
     say("bind() = %d", CHECK(bind(old, AT("server.sock"), LEN)));
     role("new");
     say("connect() = %s",
-        FAILS(connect(probe, AT("server.sock"), LEN), ECONNREFUSED));
+        RESULT(connect(probe, AT("server.sock"), LEN), ECONNREFUSED));
     say("unlink() = %d", CHECK(unlink("server.sock")));
     int new = listening();
     role("old");

@@ -56,12 +56,12 @@ static void gap(void)
     say("unlink() = %d", CHECK(unlink("server.sock")));
     role("client");
     say("connect() = %s",
-        FAILS(connect(client, AT("server.sock"), LEN), ENOENT));
+        RESULT(connect(client, AT("server.sock"), LEN), ENOENT));
     role("new");
     say("bind() = %d", CHECK(bind(new, AT("server.sock"), LEN)));
     role("client");
     say("connect() = %s",
-        FAILS(connect(client, AT("server.sock"), LEN), ECONNREFUSED));
+        RESULT(connect(client, AT("server.sock"), LEN), ECONNREFUSED));
     role("new");
     say("listen() = %d", CHECK(listen(new, 8)));
     role("client");
@@ -124,7 +124,7 @@ static int open_lock(void)
 static int alone(int lock)
 {
     say("flock(LOCK_EX|LOCK_NB) = %d", CHECK(flock(lock, LOCK_EX | LOCK_NB)));
-    say("unlink() = %s", FAILS(unlink("server.sock"), ENOENT));
+    say("unlink() = %s", RESULT(unlink("server.sock"), ENOENT));
     return listening();
 }
 
@@ -168,7 +168,7 @@ static void lock(void)
 
     role("second");
     int fd = open_lock();
-    say("flock() = %s", FAILS(flock(fd, LOCK_EX | LOCK_NB), EAGAIN));
+    say("flock() = %s", RESULT(flock(fd, LOCK_EX | LOCK_NB), EAGAIN));
     CHECK(write(end, "", 1));
     CHECK(waitpid(first, &status, 0));
     say("the first was killed: %s",
@@ -223,11 +223,11 @@ static void stop(void)
         WIFEXITED(status) ? "yes" : "no", WEXITSTATUS(status));
     client = new_socket();
     say("connect() = %s",
-        FAILS(connect(client, AT("server.sock"), LEN), ENOENT));
+        RESULT(connect(client, AT("server.sock"), LEN), ENOENT));
     CHECK(close(client));
     CHECK(close(end));
     say("unlink(\"server.lock\") = %s",    // no server is left
-        FAILS(unlink("server.lock"), ENOENT));
+        RESULT(unlink("server.lock"), ENOENT));
 }
 
 int main(void)

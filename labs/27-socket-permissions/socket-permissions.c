@@ -14,7 +14,6 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -63,19 +62,18 @@ static void set_mode(const char *path, mode_t mode)
 }
 
 /* Root passes any mode by its capabilities. Without them it is a user like
- * others; an ordinary user has none to lose. See capset(2), capabilities(7).
+ * others; an ordinary user has none to lose.
  * Either owns the file, so of its mode it is the owner's digit that is asked:
  * an ordinary user has no second uid to try the other two with. */
 static void client(int server, void (*attempt)(const union address *to),
                    const union address *to)
 {
-    unsigned version_3[2] = {0x20080522}, none[6] = {0};
     pid_t child = CHECK(fork());
 
     if (child == 0) {
         role("client");
         CHECK(close(server));
-        CHECK(syscall(SYS_capset, version_3, none));
+        as_ordinary_user();
         attempt(to);
         _exit(EXIT_SUCCESS);
     }
@@ -95,14 +93,14 @@ static void stay_out(const union address *to)
     int server = CHECK(socket(AF_UNIX, SOCK_STREAM, 0));
 
     say("connect(\"%s\") = %s", to->un.sun_path,
-        FAILS(connect(server, &to->any, sizeof(*to)), EACCES));
+        RESULT(connect(server, &to->any, sizeof(*to)), EACCES));
 }
 
 static void send_in(const union address *to)
 {
     int s = CHECK(socket(AF_UNIX, SOCK_DGRAM, 0));
 
-    say("sendto(\"%s\", \"hello\") = %zd", to->un.sun_path,
+    say("sendto(\"%s\", \"hello\") = %d", to->un.sun_path,
         CHECK(sendto(s, "hello", 5, 0, &to->any, sizeof(*to))));
 }
 
@@ -111,7 +109,7 @@ static void send_in_vain(const union address *to)
     int s = CHECK(socket(AF_UNIX, SOCK_DGRAM, 0));
 
     say("sendto(\"%s\", \"hello\") = %s", to->un.sun_path,
-        FAILS(sendto(s, "hello", 5, 0, &to->any, sizeof(*to)), EACCES));
+        RESULT(sendto(s, "hello", 5, 0, &to->any, sizeof(*to)), EACCES));
 }
 
 static void from_umask(void)

@@ -10,13 +10,11 @@
  *
  * See unix(7), cmsg(3), sendmsg(2), recvmsg(2), open(2), fcntl(2).
  */
-#include <dirent.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "../../common/lab.h"
@@ -176,27 +174,27 @@ static void come_late(int end, pid_t sender)
     reap(sender);
     role("receiver");
     say("the sender has exited, access(\"notes.txt\") = %s",
-        FAILS(access("notes.txt", F_OK), ENOENT));
+        RESULT(access("notes.txt", F_OK), ENOENT));
     int fd = receive_fd(end);
     read_word("the received descriptor", fd);
     CHECK(close(fd));
 }
 
 /* Root passes any mode by its capabilities, and is a user like others without
- * them; an ordinary user has none to lose. See capset(2), capabilities(7). */
+ * them; an ordinary user has none to lose. */
 static void borrow(int end)
 {
-    unsigned version_3[2] = {0x20080522}, none[6] = {0};
 
     role("receiver");
-    CHECK(syscall(SYS_capset, version_3, none));
+    as_ordinary_user();
     int fd = receive_fd(end);
     if (fd == -1)
         _exit(EXIT_FAILURE);    // the sender failed, and said why
     say("open(\"notes.txt\", O_RDONLY) = %s",
-        FAILS(open("notes.txt", O_RDONLY), EACCES));
+        RESULT(open("notes.txt", O_RDONLY), EACCES));
     read_word("the received descriptor", fd);
-    say("write(the received descriptor) = %s", FAILS(write(fd, "!", 1), EBADF));
+    say("write(the received descriptor) = %s",
+        RESULT(write(fd, "!", 1), EBADF));
 }
 
 static void lend(int end, pid_t receiver)
@@ -208,22 +206,6 @@ static void lend(int end, pid_t receiver)
     reap(receiver);
     CHECK(close(fd));
     CHECK(unlink("notes.txt"));
-}
-
-static int open_descriptors(void)
-{
-    DIR *dir = opendir("/proc/self/fd");
-    int count = 0;
-
-    if (!dir)
-        fail("opendir(\"/proc/self/fd\")", __FILE__, __LINE__);
-    errno = 0;
-    while (readdir(dir))
-        count++;
-    if (errno != 0)
-        fail("readdir()", __FILE__, __LINE__);
-    CHECK(closedir(dir));
-    return count;
 }
 
 int main(void)

@@ -10,7 +10,6 @@
  *
  * See unix(7), cmsg(3), recvmsg(2), socketpair(2), fcntl(2).
  */
-#include <dirent.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -207,22 +206,6 @@ static void exec_flag(void)
     }
     close_both(ends);
     close_both(sv);
-}
-
-static int open_descriptors(void)
-{
-    DIR *dir = opendir("/proc/self/fd");
-    int count = 0;
-
-    if (!dir)
-        fail("opendir(\"/proc/self/fd\")", __FILE__, __LINE__);
-    errno = 0;
-    while (readdir(dir))
-        count++;
-    if (errno != 0)
-        fail("readdir()", __FILE__, __LINE__);
-    CHECK(closedir(dir));
-    return count;
 }
 
 int main(void)

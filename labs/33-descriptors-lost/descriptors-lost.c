@@ -10,7 +10,6 @@
  *
  * See unix(7), cmsg(3), sendmsg(2), recvmsg(2).
  */
-#include <dirent.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -49,7 +48,7 @@ static void send_fds(int s, const char *text, const int *fds, size_t n)
 
     role("sender");
     fill(&m, text, fds, n);
-    say("sendmsg(\"%s\", SCM_RIGHTS [%zu]) = %zd", text, n,
+    say("sendmsg(\"%s\", SCM_RIGHTS [%zu]) = %d", text, n,
         CHECK(sendmsg(s, &m.header, 0)));
 }
 
@@ -86,22 +85,6 @@ static void close_all(const int *fds, size_t n)
         CHECK(close(fds[i]));
 }
 
-static int open_descriptors(void)
-{
-    DIR *dir = opendir("/proc/self/fd");
-    int count = 0;
-
-    if (!dir)
-        fail("opendir(\"/proc/self/fd\")", __FILE__, __LINE__);
-    errno = 0;
-    while (readdir(dir))
-        count++;
-    if (errno != 0)
-        fail("readdir()", __FILE__, __LINE__);
-    CHECK(closedir(dir));
-    return count;
-}
-
 /* Over sv a step sends gift[1]. Of gift[0] one can ask what became of it: the
  * end of file comes when nobody has it, and until then, EAGAIN. */
 static void over(int type, void (*step_on)(const int sv[2], int gift))
@@ -115,7 +98,7 @@ static void over(int type, void (*step_on)(const int sv[2], int gift))
     role("sender");
     CHECK(close(gift[1]));
     say("gift[1] is closed, recv(gift[0], MSG_DONTWAIT) = %s",
-        FAILS(recv(gift[0], &(char){0}, 1, MSG_DONTWAIT), EAGAIN));
+        RESULT(recv(gift[0], &(char){0}, 1, MSG_DONTWAIT), EAGAIN));
     CHECK(close(gift[0]));
     close_all(sv, 2);
 }
@@ -151,7 +134,7 @@ static void no_byte(const int sv[2], int gift)
     send_fds(sv[0], "", &gift, 1);
     role("receiver");
     say("recv(MSG_DONTWAIT) = %s",
-        FAILS(recv(sv[1], &(char){0}, 1, MSG_DONTWAIT), EAGAIN));
+        RESULT(recv(sv[1], &(char){0}, 1, MSG_DONTWAIT), EAGAIN));
 }
 
 static void empty_packet(const int sv[2], int gift)
@@ -168,7 +151,7 @@ static void plain_read(const int sv[2], int gift)
 
     send_fds(sv[0], "xy", &gift, 1);
     role("receiver");
-    say("read(1 byte) = %zd", CHECK(read(sv[1], &(char){0}, 1)));
+    say("read(1 byte) = %d", CHECK(read(sv[1], &(char){0}, 1)));
     close_all(fds, RECEIVE(sv[1], PLENTY, fds));
 }
 
@@ -176,9 +159,9 @@ static void barrier(const int sv[2], int gift)
 {
     int fds[MOST];
 
-    say("send(\"ab\") = %zd", CHECK(send(sv[0], "ab", 2, 0)));
+    say("send(\"ab\") = %d", CHECK(send(sv[0], "ab", 2, 0)));
     send_fds(sv[0], "cd", &gift, 1);
-    say("send(\"ef\") = %zd", CHECK(send(sv[0], "ef", 2, 0)));
+    say("send(\"ef\") = %d", CHECK(send(sv[0], "ef", 2, 0)));
     send_fds(sv[0], "gh", &gift, 1);
     for (int i = 0; i < 2; i++)
         close_all(fds, RECEIVE(sv[1], PLENTY, fds));
@@ -195,7 +178,7 @@ static void too_many(const int sv[2], int gift)
     for (size_t n = MOST - 1; n <= MOST; n++) {
         fill(&m, "x", fds, n);
         say("sendmsg(\"x\", SCM_RIGHTS [%zu]) = %s", n,
-            FAILS(syscall(SYS_sendmsg, sv[0], &m.header, 0), EINVAL));
+            RESULT(syscall(SYS_sendmsg, sv[0], &m.header, 0), EINVAL));
     }
     close_all(fds, RECEIVE(sv[1], PLENTY, fds));
 }
@@ -206,10 +189,10 @@ static void one_is_bad(const int sv[2], int gift)
 
     fill(&m, "x", (int[]){gift, -1}, 2);
     say("sendmsg(\"x\", SCM_RIGHTS [gift[1], -1]) = %s",
-        FAILS(sendmsg(sv[0], &m.header, 0), EBADF));
+        RESULT(sendmsg(sv[0], &m.header, 0), EBADF));
     role("receiver");
     say("recv(MSG_DONTWAIT) = %s",
-        FAILS(recv(sv[1], &(char){0}, 1, MSG_DONTWAIT), EAGAIN));
+        RESULT(recv(sv[1], &(char){0}, 1, MSG_DONTWAIT), EAGAIN));
 }
 
 int main(void)

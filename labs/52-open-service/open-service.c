@@ -192,20 +192,20 @@ static void pieces(int ann, int bob)
 static void unknown_mode(int bob)
 {
     tell("bob", bob, "steal today;read today;");
-    say("answer: %s", FAILS(opened(bob), EINVAL));
+    say("answer: %s", RESULT(opened(bob), EINVAL));
     read_it(bob);
 }
 
 static void without_end(int eve, int mary)
 {
     tell("eve", eve, "read today, tomorrow and every other day;");
-    say("answer: %s", FAILS(opened(eve), EMSGSIZE));
-    say("recv() = %s", FAILS(recv(eve, &(char){0}, 1, 0), ECONNRESET));
+    say("answer: %s", RESULT(opened(eve), EMSGSIZE));
+    say("recv() = %s", RESULT(recv(eve, &(char){0}, 1, 0), ECONNRESET));
     CHECK(close(eve));
     tell("mary", mary, "read to");
     say("shutdown(SHUT_WR) = %d", CHECK(shutdown(mary, SHUT_WR)));
-    say("answer: %s", FAILS(opened(mary), EBADMSG));
-    say("recv() = %zd", CHECK(recv(mary, &(char){0}, 1, 0)));
+    say("answer: %s", RESULT(opened(mary), EBADMSG));
+    say("recv() = %d", CHECK(recv(mary, &(char){0}, 1, 0)));
     CHECK(close(mary));
 }
 

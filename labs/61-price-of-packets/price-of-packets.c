@@ -72,7 +72,7 @@ static void restart(struct server *it)
 {
     CHECK(close(it->fd));
     it->fd = CHECK(socket(it->family, it->type, 0));
-    say("bind() = %s", FAILS(bind(it->fd, &it->any, it->len), EADDRINUSE));
+    say("bind() = %s", RESULT(bind(it->fd, &it->any, it->len), EADDRINUSE));
 }
 
 /* The side that closes first keeps the address: in TCP it is in TIME_WAIT as
@@ -84,9 +84,9 @@ static void serve(const struct server *it)
     char byte;
 
     CHECK(shutdown(peer, SHUT_WR));
-    say("the client's read() = %zd", CHECK(read(client, &byte, 1)));
+    say("the client's read() = %d", CHECK(read(client, &byte, 1)));
     CHECK(close(client));
-    say("the server's read() = %zd", CHECK(read(peer, &byte, 1)));
+    say("the server's read() = %d", CHECK(read(peer, &byte, 1)));
     CHECK(close(peer));
 }
 
@@ -98,7 +98,7 @@ static void serve_and_restart(struct server *it)
     restart(it);
     CHECK(setsockopt(it->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)));
     say("with SO_REUSEADDR, bind() = %s",
-        FAILS(bind(it->fd, &it->any, it->len), EADDRINUSE));
+        RESULT(bind(it->fd, &it->any, it->len), EADDRINUSE));
     if (it->family == AF_UNIX) {
         CHECK(unlink(it->un.sun_path));
         int again = CHECK(bind(it->fd, &it->any, it->len));
