@@ -2,27 +2,20 @@
 # check.sh -- does a lab print what is expected, nothing else, and end well?
 #
 # usage: scripts/check.sh [--live] PROGRAM       (build/05-seqpacket-vs-stream)
+#        STEP=3 scripts/check.sh --live PROGRAM
 #
-# Runs the program with run.sh, compares its output with expected/ and prints a
-# line of TAP; where they differ, also a diff and what to try next. With --live
-# the output is shown while it comes. tally.sh counts such lines.
+# Runs the program with run.sh, compares its output (masked by mask.sed) with
+# expected/, and says what came of it as TAP; where they differ, it shows the
+# steps that differ, and what to try next. With --live the output is shown while
+# it comes (STEP is the only step to be shown), and what follows is for people.
 #
 # Exit status: 0 as expected; 1 not as expected; 2 for wrong usage; 77 skipped,
-# because this kernel lacks what the lab is about; 124 if the time was up.
+# because this machine lacks what the lab is about; 124 if the time was up.
 set -euo pipefail
 
 scripts=$(dirname -- "${BASH_SOURCE[0]}")
-
-# Runs program $1, leaves what it printed in out and err, returns its status.
-# Live, standard error goes round the pipeline that copies standard output.
-run() {
-    if [[ -z $live ]]; then
-        "$scripts/run.sh" "$1" >"$work/out" 2>"$work/err"
-    else
-        { "$scripts/run.sh" --live "$1" 2>&1 >&3 | tee "$work/err" >&2; } \
-            3>&1 | tee "$work/out"
-    fi
-}
+# shellcheck source=scripts/lab.bash
+. "$scripts/lab.bash"
 
 # Why a run with status $1 is not as expected, or nothing if it is.
 complaint() {
@@ -36,73 +29,138 @@ complaint() {
     elif [[ -s $work/err ]]; then
         echo 'it printed on standard error'
     elif [[ ! -e $expected ]]; then
-        echo "there is no ${expected#"$scripts/../"}"
-    elif ! cmp -s "$expected" "$work/out"; then
-        echo "it differs from ${expected#"$scripts/../"}"
+        echo "there is no expected/$name.txt"
+    elif ! cmp -s "$expected" "$work/masked"; then
+        echo "it differs from expected/$name.txt"
     fi
 }
 
-# What the reader needs to see of lab number $1 with status $2, and to try next.
-# If the lab ended early, what it did not come to would only hide the reason: it
-# is compared as far as it came.
+# The steps of the lab, with status $1, that differ, whole: the question and all
+# its lines. If the lab ended early, what it did not come to would only hide the
+# reason: it is compared as far as it came.
+differences() {
+    local lines
+    lines=$(wc -l <"$work/masked")
+    (($1 != 0)) || lines=-0 # all of it
+    diff -U 9999 --label "expected/$name.txt" --label yours \
+        <(head -n "$lines" "$expected") "$work/masked" | awk '
+        NR <= 2 { print; next }
+        /^@@/ { next }
+        { block = block $0 "\n" }
+        /^[-+]/ { differs = 1 }
+        /^.?$/ { if (differs) printf "%s", block; block = ""; differs = 0 }
+        END { if (differs) printf "%s", block }' | paint
+}
+
+# On a terminal, in colour: what was expected, and what came instead.
+paint() {
+    if [[ -t 1 && -z ${NO_COLOR-} && ${TERM-dumb} != dumb ]]; then
+        sed $'s/^-.*/\e[31m&\e[0m/; s/^+.*/\e[32m&\e[0m/'
+    else
+        cat
+    fi
+}
+
+# Of a lab that ended early, the step that it came to.
+last_step() {
+    echo 'It came as far as this:'
+    awk '/^[0-9]+\. / { step = "" } { step = step $0 "\n" }
+        END { printf "%s", step }' "$work/masked"
+}
+
+# What to see and to try next. The lab has status $1.
 explain() {
-    local colour=auto lines
-    [[ -z ${NO_COLOR-} && ${TERM-} != dumb ]] || colour=never
-    [[ -n $live ]] || sed 's/^/# /' "$work/err"
-    if [[ -e $expected ]]; then
-        lines=$(wc -l <"$work/out")
-        (($2 != 0)) || lines=-0 # all of it
-        diff -u --color="$colour" --label "${expected#"$scripts/../"}" \
-            --label yours <(head -n "$lines" "$expected") "$work/out" || true
+    [[ -n $live ]] || cat "$work/err"
+    [[ ! -e $expected ]] || differences "$1"
+    (($1 == 0)) || [[ -n $live || ! -s $work/masked ]] || last_step
+    if (($1 == 0)); then
+        echo "next: undo the change; or, if this output is right:" \
+            "make accept-$number"
+    elif [[ -z $live ]]; then
+        echo "next: 'make lab-$number' shows how far it came"
     fi
-    if (($2 != 0)); then
-        [[ -n $live ]] || echo "# next: 'make lab-$1' shows how far it came"
-        return
+}
+
+# After a good run: which lab comes next.
+say_next() {
+    local lab found=
+    for lab in "$suite"/labs/[0-9]*/; do
+        lab=$(basename -- "$lab")
+        if [[ -n $found ]]; then
+            echo "next: make lab-$((10#${lab%%-*})) (${lab#*-})"
+            return
+        fi
+        [[ $lab != "$name" ]] || found=yes
+    done
+}
+
+# Says that the lab was good, bad or skipped ($1), to people or as TAP.
+verdict() {
+    if [[ -n $live ]]; then
+        echo
+        echo "$1 - $2"
+    else
+        tap "$1" "$2"
     fi
-    echo "# next: undo the change; or, if this output is right: make accept-$1"
+}
+
+usage='scripts/check.sh [--live] PROGRAM'
+
+# What is asked for by the environment has to make sense.
+check_wishes() {
+    [[ ${LAB_PAUSE-} =~ ^(1|line)?$ ]] ||
+        refuse "LAB_PAUSE=$LAB_PAUSE: want 1 (after each question) or line"
+    [[ -n ${STEP-} ]] || return 0
+    [[ -z ${LAB_PAUSE-} ]] || refuse 'STEP and LAB_PAUSE: one of them, please'
+    [[ $STEP =~ ^[1-9][0-9]*$ ]] || refuse "STEP=$STEP: want a step's number"
+    grep -qs "^$STEP\. " "$expected" ||
+        refuse "STEP=$STEP: lab $number has no such step; there are:" \
+            "$(sed -nE 's/^([0-9]+)\. .*/\1/p' "$expected" | paste -sd ' ')"
 }
 
 main() {
     live=
     if [[ ${1-} == --live ]]; then
-        live=yes
+        live=--live
         shift
     fi
-    if (($# != 1)) || [[ ! ${1##*/} =~ ^[0-9]+-. ]]; then
-        echo 'check.sh: usage: scripts/check.sh [--live] PROGRAM' >&2
-        exit 2
-    fi
-    local name=${1##*/} number title variant why status=0
-    number=$((10#${name%%-*}))
-    title="$number - ${name#*-}"
-    variant=$(basename -- "$(dirname -- "$1")")
-    [[ $variant == build ]] || title+=" ($variant)"
+    need_lab "${1-}" $# "$usage"
+    local why status=0
+    expected=$suite/expected/$name.txt
     if [[ ! -x $1 ]]; then
-        echo "not ok $title: it does not compile, there is no $1"
+        verdict 'not ok' "$title: it does not compile, there is no $1"
         command -v cc >/dev/null ||
             echo "# next: 'scripts/setup.sh' installs a C compiler"
         exit 1
     fi
-
-    expected=$scripts/../expected/$name.txt
-    work=$(mktemp -d)
+    check_wishes
+    work=$(mktemp -d 2>/dev/null) || refuse \
+        "cannot make a directory in ${TMPDIR:-/tmp}: set TMPDIR to another"
     trap 'rm -rf "$work"' EXIT
-    if [[ -n $live && ${LAB_PAUSE-} == 1 && -t 0 ]]; then
-        echo 'Press Enter after each question.'
+    if [[ -n $live && -n ${LAB_PAUSE-} && -t 0 ]]; then
+        local after=question
+        [[ $LAB_PAUSE == 1 ]] || after='question and each line'
+        echo "Press Enter after each $after."
     fi
-    run "$1" || status=$?
-    [[ -z $live ]] || echo
+    "$scripts/run.sh" ${live:+"$live"} --keep "$work" "$1" || status=$?
     if ((status == 77)); then
-        echo "ok $title # SKIP $(head -n 1 "$work/err")"
+        [[ -z $live ]] || echo "skipped - $title"
+        [[ -n $live ]] || echo "1..0 # SKIP $title: $(head -n 1 "$work/err")"
         exit 77
     fi
+    sed -E -f "$scripts/mask.sed" "$work/out" >"$work/masked"
     why=$(complaint "$status")
     if [[ -z $why ]]; then
-        echo "ok $title"
+        verdict ok "$title"
+        [[ -z $live ]] || say_next
         exit 0
     fi
-    echo "not ok $title: $why"
-    explain "$number" "$status"
+    verdict 'not ok' "$title: $why"
+    if [[ -n $live ]]; then
+        explain "$status"
+    else
+        explain "$status" | sed 's/^/# /'
+    fi
     exit $((status == 124 ? 124 : 1))
 }
 

@@ -1,13 +1,16 @@
 #!/usr/bin/env bash
 # run.sh -- run one program the way a lab is to be run, and leave nothing behind
 #
-# usage: scripts/run.sh [--live] PROGRAM
+# usage: scripts/run.sh [--live] [--keep DIRECTORY] PROGRAM
 #
 # The program gets an empty directory, LC_ALL=C, umask 022, no core file, room
 # for 1 MiB in any file, /dev/null as standard input (with --live: the terminal)
-# and TIMEOUT seconds (10; 0 is for ever, as is a live class with LAB_PAUSE=1).
-# A process that it leaves is ended, named, and a failure; so is a file that it
+# and TIMEOUT seconds (10; 0 is for ever, as is a live class with LAB_PAUSE). A
+# process that it leaves is ended, named, and a failure; so is a file that it
 # leaves although it ended well.
+#
+# With --keep what it prints goes to the files out and err in that directory;
+# with --live, too, it is also shown while it comes.
 #
 # Exit status: the program's own, 128+N if signal N ended it; 1 if it left
 # something; 2 for wrong usage; 124 if the time was up.
@@ -22,14 +25,12 @@ die() {
 # least the directory that it was started in, whatever its session and whoever
 # its parent is now. One that gave up both, or hides from /proc, escapes.
 pids_left() {
-    local path
-    for path in $(
-        grep -lzxsF "LAB_RUN=$directory" /proc/[0-9]*/environ
-        find /proc/[0-9]*/cwd -lname "$directory*" 2>/dev/null
-    ); do
-        path=${path#/proc/}
-        echo "${path%/*}"
-    done
+    local path target
+    grep -lzxsF "LAB_RUN=$directory" /proc/[0-9]*/environ | cut -d / -f 3
+    find /proc/[0-9]*/cwd -maxdepth 0 -printf '%h %l\n' 2>/dev/null |
+        while read -r path target; do
+            [[ $target != "$directory"* ]] || echo "${path#/proc/}"
+        done
 }
 
 # Prints the name of each process that it ended. One that was just killed may
@@ -70,25 +71,78 @@ leftovers() {
     done
 }
 
+# Shows what comes in; on a terminal each role in a colour of its own, and a
+# question bold. STEP is the only step to be shown, if it is set.
+show() {
+    local line word current='' colours=(36 33 35 32 34) plain=yes
+    local -A colour=()
+    if [[ -t 1 && -z ${NO_COLOR-} && ${TERM-dumb} != dumb ]]; then
+        plain=
+    fi
+    while IFS= read -r line || [[ -n $line ]]; do
+        if [[ $line =~ ^([0-9]+)\.\  ]]; then
+            current=${BASH_REMATCH[1]}
+        fi
+        [[ -z ${STEP-} || $current == "$STEP" ]] || continue
+        word=${line%%[^a-zA-Z0-9_~-]*}
+        if [[ -n $plain || -z $line ]]; then
+            printf '%s\n' "$line"
+        elif [[ $line =~ ^[0-9]+\.\  ]]; then
+            printf '\e[1m%s\e[0m\n' "$line"
+        else
+            word=${word#\~}
+            [[ -n ${colour[_$word]-} ]] ||
+                colour[_$word]=${colours[${#colour[@]} % ${#colours[@]}]}
+            printf '\e[%sm%s\e[0m\n' "${colour[_$word]}" "$line"
+        fi
+    done
+}
+
+# Runs itself again, without --keep. Live, standard error goes round the
+# pipeline that copies standard output.
+keep() {
+    local status=0
+    if [[ -z $live ]]; then
+        "$0" "$2" >"$1/out" 2>"$1/err" || status=$?
+    else
+        {
+            { "$0" --live "$2" 2>&1 >&3 | tee "$1/err" >&2; } 3>&1 |
+                tee "$1/out" | show
+        } || status=$?
+    fi
+    return "$status"
+}
+
 main() {
-    local limit=${TIMEOUT:-10} name program status=0 left
+    local limit=${TIMEOUT:-10} program name status=0 left kept='' live=
     exec 3</dev/null
     if [[ ${1-} == --live ]]; then
-        if [[ -t 0 ]]; then
-            exec 3<&0
-            [[ ${LAB_PAUSE-} != 1 ]] || limit=0
-        fi
+        live=yes
         shift
     fi
-    (($# == 1)) || die 'usage: scripts/run.sh [--live] PROGRAM'
+    if [[ ${1-} == --keep && -n ${2-} ]]; then
+        kept=$2
+        shift 2
+    fi
+    (($# == 1)) ||
+        die 'usage: scripts/run.sh [--live] [--keep DIRECTORY] PROGRAM'
     [[ $limit =~ ^[0-9]+(\.[0-9]+)?$ ]] ||
         die "TIMEOUT=$limit: want a number of seconds"
     [[ -f $1 && -x $1 ]] || die "$1: no such program; 'make' lists the labs"
+    if [[ -n $kept ]]; then
+        keep "$kept" "$1"
+        return
+    fi
+    if [[ -n $live && -t 0 ]]; then
+        exec 3<&0
+        [[ -z ${LAB_PAUSE-} ]] || limit=0
+    fi
     program=$(realpath -- "$1")
     name=${program##*/}
 
     directory=$(mktemp -d 2>/dev/null) ||
         die "cannot make a directory in ${TMPDIR:-/tmp}: set TMPDIR to another"
+    directory=$(realpath -- "$directory")
     trap clean_up EXIT
     # Who still holds the other end of this pipe has not ended yet.
     mkfifo "$directory/alive"
@@ -109,8 +163,8 @@ main() {
     exec 5>&-
 
     # timeout(1) says 137 if it took SIGKILL; the program may say either, too.
-    if ((status == 124 || status == 137)) && [[ ! $limit =~ ^0*$ ]] &&
-        ((SECONDS >= ${limit%.*})); then
+    if ((status == 124 || status == 137)) && [[ ! $limit =~ ^0*(\.0*)?$ ]] &&
+        ((SECONDS >= 10#${limit%.*})); then
         printf 'run.sh: %s: not done after %s s, ended\n' "$name" "$limit" >&2
         status=124
     fi

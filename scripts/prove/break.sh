@@ -1,34 +1,42 @@
 #!/usr/bin/env bash
 # break.sh -- does each edit of a lab's "Break it" break it?
 #
-# usage: scripts/break.sh LAB                    (labs/05-seqpacket-vs-stream)
-#        EDIT=2 scripts/break.sh LAB
+# usage: scripts/prove/break.sh LAB              (labs/05-seqpacket-vs-stream)
+#        EDIT=2 scripts/prove/break.sh LAB
 #
 # Makes each edit in a copy of the program, builds that, and judges it with
-# check.sh, which must find a difference. Where the README says that it does not
-# compile, it must not. The old text of an edit is to occur once in the program,
+# check.sh, which must find a difference. Where answers.md (or the README) says
+# of the edit that it does not compile, it must not. The old text of an edit is to occur once in the program,
 # so that nobody wonders where it belongs. With EDIT shows what that one does.
 # The program as it is has to pass first: else any edit would seem to matter.
 #
 # Exit status: 0 each makes the difference; 1; 2 for wrong usage; 77 skipped.
 set -euo pipefail
 
-scripts=$(cd "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
+scripts=$(cd "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
+# shellcheck source=scripts/lab.bash
+. "$scripts/lab.bash"
 
-refuse() {
-    echo "break.sh: $*" >&2
-    exit 2
+# Leaves what section $3 of file $2 says of edit $1 in $work/$1.text and .diff;
+# fails if it says nothing.
+extract_from() {
+    awk -v edit="**Edit $1.**" -v out="$work/$1" -v section="## $3" '
+        /^## / || /^\*\*Edit / { inside = index($0, edit) == 1 && breaking }
+        /^## / { breaking = $0 == section }
+        /^```/ { diff = !diff; next }
+        inside { print >>(out (diff ? ".diff" : ".text")); n++ }
+        END { exit !n }' "$2"
 }
 
-# Leaves what the README says of edit $1 in $work/$1.text and .diff; fails if it
-# has no such edit.
+# The same for what the README proposes, which has to have a diff, and what the
+# answers say of it.
 extract() {
-    awk -v edit="**Edit $1.**" -v out="$work/$1" '
-        /^## / || /^\*\*Edit / { inside = index($0, edit) == 1 && breaking }
-        /^## / { breaking = $0 == "## Break it" }
-        /^```/ { diff = !diff; next }
-        inside { print >(out (diff ? ".diff" : ".text")); n += diff }
-        END { exit !n }' "$readme"
+    rm -f "$work/$1".{text,diff}
+    extract_from "$1" "$readme" 'Break it' || return 1
+    [[ -s $work/$1.diff ]] || return 1
+    cp "$work/$1.text" "$work/$1.question"
+    [[ ! -e $answers ]] ||
+        extract_from "$1" "$answers" 'What the edits do' || return 1
 }
 
 # Makes edit $1 in the copy of the program. Says why, if it cannot.
@@ -67,14 +75,20 @@ must_pass() {
         0) return ;;
         77) cat "$work/said" ;;
         *)
-            echo "not ok $title: it fails as it is, before the edit"
-            sed '1s/^not ok [^:]*:/#/; /^# next:/d' "$work/said"
-            echo "# next: to undo your change: git checkout ${readme%/*}" \
-                "expected/$name.txt"
+            tap 'not ok' "$title: it fails as it is, before the edit"
+            plainly "$work/said" | sed 's/^/# /'
+            echo "# next: to undo your change: git checkout" \
+                "labs/$name expected/$name.txt"
             status=1
             ;;
     esac
     exit "$status"
+}
+
+# What check.sh said in file $1, without its verdict's form and its advice.
+plainly() {
+    sed -E '/^1\.\.1$/d; s/^not ok - [^:]*: /The check says: /; s/^# ?//
+        /^next:/d' "$1"
 }
 
 # Tries edit $1, leaves what came of it in $work/said, and says what is wrong
@@ -96,30 +110,29 @@ try() {
     fi
 }
 
-# What edit $1 says, is, and does.
+# What edit $1 asks, is, and does.
 show() {
-    sed '/^$/d' "$work/$1.text"
+    sed '/^$/d' "$work/$1.question"
     echo
     cat "$work/$1.diff"
     echo
-    sed '1s/^not ok [^:]*: /The check says: /; /^# next:/d' "$work/said"
-    echo
+    plainly "$work/said"
+    [[ ! -e $answers ]] ||
+        echo "Why: labs/$name/answers.md, \"What the edits do\", edit $1"
 }
 
 main() {
-    [[ $# == 1 && $(basename -- "$1") =~ ^[0-9]+-. ]] ||
-        refuse 'usage: [EDIT=2] scripts/break.sh LAB (labs/05-...)'
+    need_lab "${1-}" $# '[EDIT=2] scripts/prove/break.sh LAB (labs/05-...)'
     [[ -f $1/README.md ]] || refuse "$1/README.md: no such file"
-    local title edit=0 wrong bad=()
-    name=$(basename -- "$1")
-    title="$((10#${name%%-*})) - ${name#*-}"
+    local edit=0 wrong bad=()
     readme=$1/README.md
-    source=$1/${name#*-}.c
-    work=$(mktemp -d)
+    answers=$1/answers.md
+    source=$1/$slug.c
+    work=$(make_work)
     trap 'rm -rf "$work"' EXIT
-    copy=$work/labs/$name/${name#*-}.c
+    copy=$work/labs/$name/$slug.c
     mkdir -p "$work/build" "${copy%/*}"
-    ln -s "$scripts/../common" "$work/common"
+    ln -s "$suite/common" "$work/common"
     must_pass
 
     if [[ -n ${EDIT-} ]]; then
@@ -128,7 +141,7 @@ main() {
                 paste -sd ' ')"
         wrong=$(try "$EDIT")
         show "$EDIT"
-        [[ -z $wrong ]] || echo "not ok $title: edit $EDIT: $wrong"
+        [[ -z $wrong ]] || echo "not ok - $title: edit $EDIT: $wrong"
         [[ -z $wrong ]]
         return
     fi
@@ -138,12 +151,12 @@ main() {
         [[ -z $wrong ]] || bad+=("edit $edit: $wrong")
     done
     (($(grep -c '^\*\*Edit ' "$readme") == edit)) ||
-        bad+=("edit $((edit + 1)): this number is missing, or its diff is")
+        bad+=("edit $((edit + 1)): its number, its diff, or its answer is missing")
     ((edit >= 2)) || bad+=("a lab has at least two edits")
     if ((${#bad[@]} == 0)); then
-        echo "ok $title: $edit edits, each makes a difference"
+        tap ok "$title: $edit edits, each makes a difference"
     else
-        echo "not ok $title: $edit edits, ${#bad[@]} wrong"
+        tap 'not ok' "$title: $edit edits, ${#bad[@]} wrong"
         printf '# %s\n' "${bad[@]}"
     fi
     ((${#bad[@]} == 0))

@@ -1,20 +1,21 @@
 # shellcheck shell=bash
 # inject.sh -- what shake.sh and fault.sh share: strace(1) and its injections
 #
-# Sourced by them, with the program as $1. Sets program, its absolute path; name
-# and title, the lab's; and work, a directory that is removed at the end.
+# Sourced by them, after lab.bash, with the program as $1. Sets program, its
+# absolute path; and work, a directory that is removed at the end.
 #
-# shellcheck disable=SC2034 # title and work are theirs to use
+# shellcheck disable=SC2154 # suite, name and title are of lab.bash
 set -euo pipefail
 
-name=${1##*/}
-title="$((10#${name%%-*})) - ${name#*-}"
 if [[ ! -x $1 ]]; then
-    echo "not ok $title: it does not compile, there is no $1"
+    tap 'not ok' "$title: it does not compile, there is no $1"
     exit 1
 fi
 program=$(realpath -- "$1")
-work=$(mktemp -d)
+# LD_LIBRARY_PATH, which names chosen.so, would end at either.
+[[ $suite != *[:\;]* ]] || refuse "$suite: a path with : or ; in it cannot be" \
+    "traced: move the suite"
+work=$(make_work)
 export scripts TMPDIR=$work
 
 # After Ctrl-C, what the runs had in their TMPDIR goes, too. They may need a
@@ -42,8 +43,7 @@ need_strace() {
     local why
     why=$(no_strace)
     [[ -n $why ]] || return 0
-    echo "ok $title # SKIP $why"
-    exit 77
+    tap_skip "$why"
 }
 
 # Makes $1/build/$name, a program that runs strace with the arguments that
@@ -62,16 +62,13 @@ wrap() {
 record() {
     local status=0
     wrap "$work/record" -f -n \
-        -o "'|awk -f \"\$scripts/calls.awk\" >\"\$log\"'" "${program@Q}"
+        -o "'|awk -f \"\$scripts/prove/calls.awk\" >\"\$log\"'" "${program@Q}"
     "$scripts/run.sh" "$work/record/build/$name" >/dev/null 2>"$work/err" ||
         status=$?
     calls=$work/record/build/$name.log
     ((status != 0)) || return 0
-    if ((status == 77)); then
-        echo "ok $title # SKIP $(head -n 1 "$work/err")"
-        exit 77
-    fi
-    echo "not ok $title: it fails under strace, before anything is injected"
+    ((status != 77)) || tap_skip "$(head -n 1 "$work/err")"
+    tap 'not ok' "$title: it fails under strace, before anything is injected"
     sed 's/^/# /' "$work/err"
     exit 1
 }
@@ -108,19 +105,7 @@ aim() {
 # each time; if more are missing, strace or chosen.so does not do its work.
 most_came() {
     (($1 * 5 >= $2 * 4)) || {
-        echo "not ok $title: only $1 of $2 came; is the program static?"
+        tap 'not ok' "$title: only $1 of $2 came; is the program static?"
         return 1
     }
-}
-
-# Runs $1 with each line of standard input as its arguments, several at once:
-# such a run mostly waits.
-beside() {
-    local running=0 words
-    while read -r -a words; do
-        ((running < 2 * $(nproc))) || wait -n || true
-        "$1" "${words[@]}" &
-        ((++running))
-    done
-    wait
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # load.sh -- is a lab's output the same when every processor is busy?
 #
-# usage: scripts/load.sh PROGRAM...
+# usage: scripts/prove/load.sh PROGRAM...
 #
 # Keeps every processor busy and judges each program RUNS times (100) with
 # check.sh. Prints a line of TAP for each, and what the first bad run said.
@@ -9,14 +9,14 @@
 # Exit status: 0 if every run was as expected; 1; 2 for wrong usage.
 set -euo pipefail
 
-scripts=$(dirname -- "${BASH_SOURCE[0]}")
+scripts=$(cd "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
+# shellcheck source=scripts/lab.bash
+. "$scripts/lab.bash"
 runs=${RUNS:-100}
-if (($# == 0)) || [[ ! $runs =~ ^[1-9][0-9]*$ ]]; then
-    echo 'load.sh: usage: [RUNS=100] scripts/load.sh PROGRAM...' >&2
-    exit 2
-fi
+(($# > 0)) || refuse 'usage: [RUNS=100] scripts/prove/load.sh PROGRAM...'
+[[ $runs =~ ^[1-9][0-9]*$ ]] || refuse "RUNS=$runs: want a number of runs"
 
-work=$(mktemp -d)
+work=$(make_work)
 # shellcheck disable=SC2046 # each process is a word of its own
 trap 'kill $(jobs -p); wait || true; rm -rf "$work"' EXIT
 for ((i = $(nproc); i > 0; i--)); do
@@ -25,8 +25,8 @@ done
 
 # Judges program $1 again and again, and says once what came of it.
 judge() {
-    local name=${1##*/} bad=0 skip='' run verdict
-    local title="$((10#${name%%-*})) - ${name#*-}"
+    local bad=0 skip='' run verdict
+    lab_of "$1"
     for ((run = 1; run <= runs; run++)); do
         verdict=0
         "$scripts/check.sh" "$1" >"$work/$name" 2>&1 || verdict=$?
@@ -34,27 +34,19 @@ judge() {
             0) ;;
             77) skip=' # SKIP the lab was skipped' ;;
             *)
-                ((++bad > 1)) ||
-                    sed 's/^/# /' "$work/$name" >"$work/$name.bad"
+                ((++bad > 1)) || sed 1,2d "$work/$name" >"$work/$name.bad"
                 ;;
         esac
     done
     if ((bad == 0)); then
-        echo "ok $title ($runs runs under load)$skip"
+        echo "ok - $title ($runs runs under load)$skip"
     else
-        echo "not ok $title: $bad of $runs runs under load; the first:
+        echo "not ok - $title: $bad of $runs runs under load; the first:
 $(<"$work/$name.bad")"
     fi
 }
 
-judges=()
-for program in "$@"; do
-    ((${#judges[@]} < 2 * $(nproc))) || {
-        wait "${judges[0]}"
-        judges=("${judges[@]:1}")
-    }
-    judge "$program" &
-    judges+=("$!")
-done
-wait "${judges[@]}"
+echo "1..$#"
+# In a shell of its own, which does not wait for the busy loops.
+(beside "$((2 * $(nproc)))" judge < <(printf '%s\n' "$@"))
 [[ -z $(compgen -G "$work/*.bad") ]]

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # fault.sh -- does a lab survive the failure of any of its calls?
 #
-# usage: scripts/fault.sh PROGRAM                (build/05-seqpacket-vs-stream)
+# usage: scripts/prove/fault.sh PROGRAM          (build/05-seqpacket-vs-stream)
 #        CALL=accept [ERROR=EMFILE] scripts/fault.sh PROGRAM
 #
 # Runs the lab again and again under strace(1), which each time makes one call
@@ -16,14 +16,12 @@
 # Exit status: 0 all survived; 1; 2 for wrong usage; 77 skipped.
 set -euo pipefail
 
-scripts=$(cd "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
-if (($# != 1)) || [[ ! ${1##*/} =~ ^[0-9]+-. ]]; then
-    echo 'fault.sh: usage: [CALL=accept [ERROR=EMFILE]]' \
-        'scripts/fault.sh PROGRAM' >&2
-    exit 2
-fi
-# shellcheck source=scripts/inject.sh
-. "$scripts/inject.sh"
+scripts=$(cd "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
+# shellcheck source=scripts/lab.bash
+. "$scripts/lab.bash"
+need_lab "${1-}" $# '[CALL=accept [ERROR=EMFILE]] scripts/prove/fault.sh PROGRAM'
+# shellcheck source=scripts/prove/inject.sh
+. "$scripts/prove/inject.sh"
 
 # An error that system call $1 is known for; nothing for those that cannot fail,
 # and for those that are the C library's own: memory, threads, the clock.
@@ -84,17 +82,10 @@ faults() {
     done <"$calls"
 }
 
-# Runs what aim made in directory $1; with $2, --live.
+# Runs what aim made in directory $1; $2 may be --live.
 run() {
     local status=0
-    if [[ -z ${2-} ]]; then
-        "$scripts/run.sh" "$1/build/$name" >"$1/out" 2>"$1/err" || status=$?
-    else
-        {
-            "$scripts/run.sh" --live "$1/build/$name" 2>&1 >&3 |
-                tee "$1/err" >&2
-        } 3>&1 | tee "$1/out" || status=$?
-    fi
+    "$scripts/run.sh" ${2:+"$2"} --keep "$1" "$1/build/$name" || status=$?
     echo "$status $(date +%s%6N)" >"$1/end"
 }
 
@@ -107,7 +98,8 @@ names_left() {
 # The run in directory $1, with status $2, is just as one without a fault.
 is_as_expected() {
     (($2 == 0)) && [[ ! -s $1/err ]] &&
-        cmp -s "$1/out" "$scripts/../expected/$name.txt"
+        sed -E -f "$scripts/mask.sed" "$1/out" |
+        cmp -s - "$suite/expected/$name.txt"
 }
 
 # What there is to say of the run in directory $1 with call $2: "survived" and
@@ -155,35 +147,31 @@ verdict() {
 try() {
     local directory=$work/runs/$1.$2.$3
     aim "$directory" "$1" "$2" "$3" "error=$4"
-    run "$directory"
+    run "$directory" ''
     verdict "$directory" "$2" >"$directory/said"
     [[ -s $directory/said ]] || rm -r "$directory"
 }
 
 every_call() {
     local directory count=0 bad=()
+    shopt -s nullglob
     faults >"$work/faults"
-    beside try <"$work/faults"
+    beside "$((2 * $(nproc)))" try <"$work/faults"
     for directory in "$work"/runs/*/; do
         ((++count))
         [[ $(<"${directory}said") == survived* ]] || bad+=("$directory")
     done
     if ((${#bad[@]} == 0)); then
         most_came "$count" "$(wc -l <"$work/faults")" || return 1
-        echo "ok $title: $count faults, $count survived"
+        tap ok "$title: $count faults, $count survived"
         return 0
     fi
-    echo "not ok $title: $count faults, $((count - ${#bad[@]})) survived"
+    tap 'not ok' "$title: $count faults, $((count - ${#bad[@]})) survived"
     for directory in "${bad[@]}"; do
         echo "# $(<"${directory}command")"
         sed 's/^/#   /' "${directory}said" "${directory}err"
     done
     return 1
-}
-
-refuse() {
-    echo "fault.sh: $*" >&2
-    exit 2
 }
 
 # The first of those in $work/some whose message names CALL.
@@ -223,9 +211,9 @@ find_call() {
         [[ ! $CALL =~ ^($call|$(names_of "$call"))$ ]] ||
             echo "$who $call $nth $error"
     done <"$work/faults" | head -n 24 >"$work/some"
-    beside try <"$work/some"
+    beside "$((2 * $(nproc)))" try <"$work/some"
     found=$(named_by_lab || named_by_kernel) ||
-        refuse "CALL=$CALL: lab ${title%% *} makes no such call that can" \
+        refuse "CALL=$CALL: lab $number makes no such call that can" \
             "fail; these can, by the kernel's names:" \
             "$(cut -d ' ' -f 2 "$work/faults" | sort -u | paste -sd ' ')"
     read -r who call nth <<<"$found"
@@ -240,13 +228,13 @@ one_call() {
     ERROR=${ERROR:-$(error_of "$call")}
     aim "$work" "$who" "$call" "$nth" "error=$ERROR"
     echo "$(<"$work/command")"
-    run "$work" live
+    run "$work" --live
     said=$(verdict "$work" "$call")
     echo
     if [[ $said == survived* ]]; then
-        echo "ok $title: $said"
+        echo "ok - $title: $said"
     else
-        echo "not ok $title: ${said:-the call was not made this time}"
+        echo "not ok - $title: ${said:-the call was not made this time}"
         return 1
     fi
 }

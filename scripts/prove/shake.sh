@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # shake.sh -- is a lab's output the same under every schedule?
 #
-# usage: scripts/shake.sh PROGRAM                (build/05-seqpacket-vs-stream)
+# usage: scripts/prove/shake.sh PROGRAM          (build/05-seqpacket-vs-stream)
 #
 # Runs the lab again and again under strace(1), each time with one call of one
 # process delayed, on entry or on exit, and judges each run with check.sh. The
@@ -13,13 +13,12 @@
 # Exit status: 0 one output; 1 several; 2 for wrong usage; 77 skipped.
 set -euo pipefail
 
-scripts=$(cd "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
-if (($# != 1)) || [[ ! ${1##*/} =~ ^[0-9]+-. ]]; then
-    echo 'shake.sh: usage: scripts/shake.sh PROGRAM' >&2
-    exit 2
-fi
-# shellcheck source=scripts/inject.sh
-. "$scripts/inject.sh"
+scripts=$(cd "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
+# shellcheck source=scripts/lab.bash
+. "$scripts/lab.bash"
+need_lab "${1-}" $# 'scripts/prove/shake.sh PROGRAM'
+# shellcheck source=scripts/prove/inject.sh
+. "$scripts/prove/inject.sh"
 
 delay=40000 # microseconds
 ordering='send(to|msg|mmsg)|recv(from|msg|mmsg)|p?readv?(64)?|p?writev?(64)?'
@@ -75,9 +74,10 @@ record
 awake=()
 ! grep -q nanosleep "$calls" || awake=(-e inject=/nanosleep:error=EINTR)
 schedules >"$work/schedules"
-beside run <"$work/schedules"
+beside "$((2 * $(nproc)))" run <"$work/schedules"
 
 # The runs by what check.sh said of them: one file is one output.
+shopt -s nullglob
 declare -A said=() example=()
 count=0
 for directory in "$work"/runs/*/; do
@@ -86,20 +86,26 @@ for directory in "$work"/runs/*/; do
     said[$key]=$((${said[$key]-0} + 1))
     example[$key]=$(<"$directory/command")
 done
+((count > 0)) || {
+    tap 'not ok' "$title: no schedule came; is there room in $work?"
+    exit 1
+}
+good=$(tap ok "$title")
 line="$title: $count schedules, ${#said[@]} output"
 ((${#said[@]} == 1)) || line+=s
-if [[ ${!said[*]} == "ok $title" ]]; then
+if [[ ${!said[*]} == "$good" ]]; then
     most_came "$count" "$(wc -l <"$work/schedules")" || exit 1
-    echo "ok $line"
+    tap ok "$line"
     exit 0
 fi
-echo "not ok $line"
+tap 'not ok' "$line"
 others=0
 for key in "${!said[@]}"; do
-    [[ $key != "ok $title" ]] || continue
+    [[ $key != "$good" ]] || continue
     ((++others <= 3)) || continue # they are enough to see what is wrong
     echo "# ${said[$key]} of $count, such as: ${example[$key]}"
-    sed -E '1s/^(not ok [^:]*:|ok [^#]*#)/#/; /^# next:/d' <<<"$key"
+    sed -E '/^1\.\.1$/d; s/^(not )?ok -/#/; s/^1\.\.0 # /# /
+        /^# next:/d' <<<"$key"
 done
 ((others <= 3)) || echo "# and $((others - 3)) more that differ"
 exit 1

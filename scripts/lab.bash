@@ -1,0 +1,71 @@
+# shellcheck shell=bash
+# lab.bash -- what a path says of a lab, for all scripts that are given one
+#
+# Sourced. Sets suite, the directory of the suite.
+#
+# shellcheck disable=SC2034 # suite, name, number, slug and title are theirs to use
+
+suite=$(cd "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
+
+# Takes a path such as build/05-seqpacket-vs-stream and sets name, its last part;
+# number, 5; slug, seqpacket-vs-stream; title, as people read it, with the
+# variant if a compiler of its own made it. Fails if the path is no lab's.
+lab_of() {
+    local variant
+    name=${1##*/}
+    [[ $name =~ ^([0-9]+)-(.+)$ ]] || return 1
+    number=$((10#${BASH_REMATCH[1]}))
+    slug=${BASH_REMATCH[2]}
+    title="${BASH_REMATCH[1]} $slug"
+    variant=$(basename -- "$(dirname -- "$1")")
+    case $variant in
+        build | labs | user) ;;
+        *) title+=" ($variant)" ;;
+    esac
+}
+
+# For a script whose only argument is a lab's path: "${1-}", how many there are,
+# and what to say if that is wrong.
+need_lab() {
+    if (($2 != 1)) || ! lab_of "$1"; then
+        echo "${0##*/}: usage: $3" >&2
+        exit 2
+    fi
+}
+
+# Why it did not work, in one line, and status 2.
+refuse() {
+    echo "${0##*/}: $*" >&2
+    exit 2
+}
+
+# A directory of its own below build/: what it holds can be executed, which is
+# not so everywhere (/tmp may be mounted noexec). Prints its path.
+make_work() {
+    mkdir -p "$suite/build" 2>/dev/null || true
+    mktemp -d "$suite/build/work.XXXXXX" 2>/dev/null ||
+        refuse "cannot write below $suite/build: copy the suite to a" \
+            "directory of your own"
+}
+
+# What was done, and whether it is as it should be, as TAP: plan and one line.
+tap() {
+    printf '1..1\n%s - %s\n' "$1" "$2"
+}
+
+# Ends a script whose lab cannot be judged here; the reason is $1.
+tap_skip() {
+    echo "1..0 # SKIP $title: $1"
+    exit 77
+}
+
+# Runs $2 with each line of standard input as its arguments, $1 at once.
+beside() {
+    local running=0 words
+    while read -r -a words; do
+        ((running < $1)) || wait -n || true
+        "$2" "${words[@]}" &
+        ((++running))
+    done
+    wait
+}
