@@ -21,14 +21,16 @@ cc           gcc          gcc         gcc         gcc         gcc
 libc-headers libc6-dev    glibc-devel glibc       glibc-devel musl-dev
 timeout      coreutils    coreutils   coreutils   coreutils   coreutils
 awk          mawk         gawk        gawk        gawk        gawk
-xargs        findutils    findutils   findutils   findutils   findutils
+find         findutils    findutils   findutils   findutils   findutils
+grep         grep         grep        grep        grep        grep
 diff         diffutils    diffutils   diffutils   diffutils   diffutils
-shellcheck   shellcheck   ShellCheck  shellcheck  ShellCheck  shellcheck
 bats         bats         bats        bats        bats        bats
-script       bsdutils util-linux-script util-linux util-linux util-linux-misc
-setpriv      util-linux   util-linux  util-linux  util-linux  setpriv
+prove        perl         perl-Test-Harness perl   perl       perl-utils
 END
     [ -z "$dev" ] || cat <<'END'
+shellcheck   shellcheck   ShellCheck  shellcheck  ShellCheck  shellcheck
+script       bsdutils util-linux-script util-linux util-linux util-linux-misc
+setpriv      util-linux   util-linux  util-linux  util-linux  setpriv
 gcc          gcc          gcc         gcc         gcc         gcc
 clang        clang        clang       clang       clang       clang
 clang-format clang-format clang-tools-extra clang clang-tools clang-extra-tools
@@ -47,9 +49,11 @@ END
 is_there() {
     case $1 in
         libc-headers) echo '#include <stdio.h>' | cc -E - >/dev/null 2>&1 ;;
-        # busybox has these two, without the options that are used here
+        # busybox has these, without the options that are used here
         timeout) timeout --foreground 1 sh -c : 2>/dev/null ;;
-        diff) diff --color=never /dev/null /dev/null 2>/dev/null ;;
+        find) find . -maxdepth 0 -printf '' 2>/dev/null ;;
+        grep) echo a | grep -qzsF a 2>/dev/null ;;
+        diff) diff --label a -U 9 /dev/null /dev/null 2>/dev/null ;;
         libasan) [ -e "$(cc -print-file-name=libasan.so 2>/dev/null)" ] ;;
         *) command -v "$1" >/dev/null ;;
     esac

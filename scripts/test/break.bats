@@ -22,7 +22,7 @@ says_good_bye=$'-    puts("hello");\n+    puts("good-bye");'
     plant_edits 'It says good-bye.' "$says_good_bye" \
         'It does not compile.' $'-    puts("hello");\n+    no such thing'
     passes make -s break-90
-    said 'ok 90 - planted: 2 edits, each makes a difference'
+    said 'ok - 90 planted: 2 edits, each makes a difference'
     passes make -s break
     said '1 passed, 0 failed, 0 skipped'
 }
@@ -31,7 +31,7 @@ says_good_bye=$'-    puts("hello");\n+    puts("good-bye");'
     plant_edits 'It says good-bye.' "$says_good_bye" \
         'Nothing.' $'-    puts("hello");\n+    puts("hel" "lo");'
     fails make -s break-90
-    said 'not ok 90 - planted: 2 edits, 1 wrong'
+    said 'not ok - 90 planted: 2 edits, 1 wrong'
     said '# edit 2: it changes nothing'
 }
 
@@ -47,11 +47,11 @@ says_good_bye=$'-    puts("hello");\n+    puts("good-bye");'
     plant_edits 'Nothing.' "$nothing" 'Nothing.' "$nothing"
     echo 'something else' >expected/90-planted.txt
     fails make -s break-90
-    said 'not ok 90 - planted: it fails as it is, before the edit'
+    said 'not ok - 90 planted: it fails as it is, before the edit'
     said '-something else'
     sed -i 's/puts("again");/return 77;/' labs/90-planted/planted.c
     passes make -s break
-    said 'ok 90 - planted # SKIP'
+    said 'skipped: 90 planted'
     said '0 passed, 0 failed, 1 skipped'
     passes make -s break-90
 }
@@ -85,7 +85,7 @@ says_good_bye=$'-    puts("hello");\n+    puts("good-bye");'
         'Nothing.' $'-    puts("hello");\n+    puts("hel" "lo");'
     sed -i 's/Edit 3/Edit 4/' labs/90-planted/README.md
     fails make -s break-90
-    said '# edit 3: this number is missing, or its diff is'
+    said '# edit 3: its number, its diff, or its answer is missing'
 }
 
 @test "break: EDIT=1 shows what the edit does" {
@@ -100,13 +100,13 @@ says_good_bye=$'-    puts("hello");\n+    puts("good-bye");'
     plant_edits 'It says good-bye.' "$says_good_bye" \
         'Nothing.' $'-    puts("again");\n+    puts("ag" "ain");'
     fails make -s break-90 EDIT=2
-    said 'not ok 90 - planted: edit 2: it changes nothing'
+    said 'not ok - 90 planted: edit 2: it changes nothing'
     fails make -s break EDIT=1
     said 'CALL, ERROR and EDIT are for one lab'
     fails make -s fault ERROR=EIO
     said 'CALL, ERROR and EDIT are for one lab'
     EDIT=1 fails make -s break
-    said 'not ok 90 - planted: 2 edits, 1 wrong'
+    said 'not ok - 90 planted: 2 edits, 1 wrong'
 }
 
 @test "shake, fault, break: an unknown lab, or a wrong call, is refused" {
@@ -114,9 +114,33 @@ says_good_bye=$'-    puts("hello");\n+    puts("good-bye");'
     for verb in shake fault break; do
         fails make -s "$verb-99"
         said 'there is no lab 99; the labs are: 90'
-        yields 2 "scripts/$verb.sh"
-        said "scripts/$verb.sh"
-        yields 2 "scripts/$verb.sh" .
-        said "scripts/$verb.sh"
+        yields 2 "scripts/prove/$verb.sh"
+        said "scripts/prove/$verb.sh"
+        yields 2 "scripts/prove/$verb.sh" .
+        said "scripts/prove/$verb.sh"
     done
+}
+
+@test "break: in the new form, answers.md says what each edit does" {
+    plant_edits 'What now?' "$says_good_bye" \
+        'And now?' $'-    puts("hello");\n+    no such thing'
+    printf '%s\n' '## What the edits do' '**Edit 1.** It says good-bye.' \
+        >labs/90-planted/answers.md
+    fails make -s break-90
+    said '# edit 2: its number, its diff, or its answer is missing'
+    echo '**Edit 2.** It does not compile.' >>labs/90-planted/answers.md
+    passes make -s break-90
+    passes make -s break-90 EDIT=1
+    said '**Edit 1.** What now?'
+    said 'Why: labs/90-planted/answers.md, "What the edits do", edit 1'
+    [[ $output != *'It says good-bye'* ]]
+}
+
+@test "break: of a program that ends early, it shows the step" {
+    plant_edits 'It dies.' $'-    puts("again");\n+    _exit(3);' 'x' "$says_good_bye"
+    sed -i 's/puts("hello")/step("Who?")/; s/_exit/CHECK(-1); _exit/' \
+        labs/90-planted/planted.c labs/90-planted/README.md
+    printf '1. Who?\nagain\n' >expected/90-planted.txt
+    passes make -s break-90 EDIT=1
+    said $'It came as far as this:\n1. Who?'
 }

@@ -8,12 +8,32 @@ setup() {
     origin=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)
     export box
     box=$(mktemp -d)
+    cp /bin/true "$box/true"
+    "$box/true" || {
+        echo "$box: nothing can be executed there: set TMPDIR to another"
+        return 1
+    }
     export TMPDIR="$box/tmp"
     mkdir -p "$TMPDIR" "$box/the suite/labs" "$box/the suite/expected"
     cd "$box/the suite" || return 1
     cp -R "$origin/Makefile" "$origin/common" "$origin/scripts" .
-    unset MAKELEVEL LAB_PAUSE TIMEOUT RUNS
-    export MAKEFLAGS=" -- CFLAGS=" # it compiles faster so
+    unset MAKELEVEL MAKEFLAGS LAB_PAUSE TIMEOUT RUNS STEP CALL ERROR EDIT
+}
+
+# Without -O2 and warnings it compiles faster.
+make() {
+    command make CFLAGS= "$@"
+}
+
+# Waits until the command succeeds, and fails after ten seconds.
+await() {
+    local i
+    for ((i = 0; i < 200; i++)); do
+        ! "$@" >/dev/null 2>&1 || return 0
+        sleep 0.05
+    done
+    echo "in vain awaited: $*" >&2
+    return 1
 }
 
 teardown() {

@@ -50,7 +50,7 @@ needs_strace() {
     needs_strace
     plant_race 0 0 "$main_first"
     fails make -s shake-90
-    said 'not ok 90 - planted: '
+    said 'not ok - 90 planted: '
     said 'schedules, 2 outputs'
     said ', such as: strace -f -e inject='
     said '@@ -1,3 +1,3 @@'
@@ -81,7 +81,7 @@ needs_strace() {
            if (child == 0) { role("child"); say("hello"); _exit(0); }
            reap(child); say("hello");' "$child_first"
     passes make -s shake-90
-    said 'ok 90 - planted: '
+    said 'ok - 90 planted: '
     said 'schedules, 1 output'
     passes make -s shake
     said '1 passed, 0 failed, 0 skipped'
@@ -116,7 +116,7 @@ needs_strace() {
     plant "step(\"Who?\");
            if (!($first)) { fputs(\"no\", stderr); return 77; }" '1. Who?'
     fails make -s shake-90
-    said 'not ok 90 - planted: 5 schedules, 1 output'
+    said 'not ok - 90 planted: 5 schedules, 1 output'
     said '# SKIP no'
     rm "$box/been"
     plant "step(\"Who?\"); if (!($first)) _exit(3); CHECK(close(0));" '1. Who?'
@@ -174,7 +174,7 @@ needs_strace() {
            else return 0;
            CHECK(close(0));" '1. Who?'
     fails make -s shake-90
-    said 'not ok 90 - planted: only 3 of 7 came; is the program static?'
+    said 'not ok - 90 planted: only 3 of 7 came; is the program static?'
     plant 'step("Who?");
            for (int i = 0; i < 2; i++) {
                pid_t child = CHECK(fork());
@@ -207,7 +207,7 @@ needs_strace() {
     sed -i 's/(int)write(.*5)/(int)CHECK(&)/; s/CHECK((int)/CHECK(/' \
         labs/90-planted/planted.c
     passes make -s fault-90
-    said 'ok 90 - planted: '
+    said 'ok - 90 planted: '
     said ' survived'
     CALL=accept passes make -s fault
     said ' survived'
@@ -226,7 +226,7 @@ needs_strace() {
            else return 0;
            CHECK(close(0));" '1. Who?'
     fails make -s fault-90 # of write and of access they come
-    said 'not ok 90 - planted: only 2 of 4 came; is the program static?'
+    said 'not ok - 90 planted: only 2 of 4 came; is the program static?'
 }
 
 @test "fault: an error that is ignored is found" {
@@ -285,7 +285,7 @@ needs_strace() {
     plant_server 'int peer = accept(listener, NULL, NULL);
                   if (peer == -1) { perror("accept()"); for (;;) pause(); }'
     TIMEOUT=2 fails make -s fault-90 CALL=accept
-    said 'not ok 90 - planted: it did not end'
+    said 'not ok - 90 planted: it did not end'
 }
 
 @test "fault: nor is it enough to name the call, or the reason" {
@@ -295,7 +295,7 @@ needs_strace() {
         plant_server "int peer = accept(listener, NULL, NULL);
                       if (peer == -1) { $ends; }"
         fails make -s fault-90 CALL=accept
-        said "not ok 90 - planted: $says"
+        said "not ok - 90 planted: $says"
     done <<'END'
 perror("bind()"); return 1:exit status 1; no message names accept (Too many
 fputs("accept() failed", stderr); return 1:exit status 1; no message names acc
@@ -319,7 +319,7 @@ END
             return system("sleep 9 >/dev/null 2>&1 &") + 1;
         }'
     fails make -s fault-90 CALL=accept
-    said 'not ok 90 - planted: it left something behind'
+    said 'not ok - 90 planted: it left something behind'
     said '90-planted left behind, now removed: process sleep'
     plant_server "$child"'int peer = accept(listener, NULL, NULL);
         if (peer == -1) {
@@ -337,7 +337,7 @@ END
     said 'strace -f -e inject=accept:error=ENFILE:when=1 build/90-planted'
     said '1. Who is there?'
     said ': main: accept(listener, NULL, NULL) = -1 (Too many open files in sys'
-    said 'ok 90 - planted: survived: it said so, exit status 1'
+    said 'ok - 90 planted: survived: it said so, exit status 1'
     passes make -s fault-90 CALL=printf
     said 'inject=write:error=EIO:when=1 '
     sed -i 's/(int)write(.*5)/(int)CHECK(&)/; s/CHECK((int)/CHECK(/' \
@@ -378,7 +378,7 @@ the kernel's names: accept bind"
     rm -f "$box/bin/strace"
     for verb in shake fault; do
         PATH=$box/bin passes make -s "$verb"
-        said 'ok 90 - planted # SKIP strace is not installed'
+        said 'ok - 90 planted # SKIP strace is not installed'
         said '0 passed, 0 failed, 1 skipped'
     done
     PATH=$box/bin fails make -s fault-90 CALL=write ERROR=EIO
@@ -409,7 +409,7 @@ exit 1\n' >"$box/bin/strace"
     make -s build/90-planted build/chosen.so
     set -m # a process group for each, as a terminal has it
     for verb in shake fault; do
-        "scripts/$verb.sh" build/90-planted &
+        "scripts/prove/$verb.sh" build/90-planted &
         sleep 1
         kill -TERM -- "-$!"
         ! wait "$!" || false
@@ -427,12 +427,12 @@ exit 1\n' >"$box/bin/strace"
     plant 'step("Who?"); CHECK(close(-1));' '1. Who?'
     for verb in shake fault; do
         fails make -s "$verb-90"
-        said 'not ok 90 - planted: it fails under strace, before anything'
+        said 'not ok - 90 planted: it fails under strace, before anything'
         said 'Bad file descriptor'
     done
     plant 'no such thing' hello
     for verb in shake fault; do
         fails make -s "$verb-90"
-        said 'not ok 90 - planted: it does not compile'
+        said 'not ok - 90 planted: it does not compile'
     done
 }

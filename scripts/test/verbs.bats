@@ -7,14 +7,14 @@ load helper
 @test "a lab that prints what is expected passes" {
     plant 'puts("hello");' hello
     passes make -s check-90
-    said 'ok 90 - planted'
+    said 'ok - 90 planted'
     said '1 passed, 0 failed, 0 skipped'
 }
 
 @test "a lab that prints something else fails, with a diff and a hint" {
     plant 'puts("good-bye");' hello
     fails make -s check-90
-    said 'not ok 90 - planted: it differs from expected/90-planted.txt'
+    said 'not ok - 90 planted: it differs from expected/90-planted.txt'
     said '--- expected/90-planted.txt'
     said '+++ yours'
     said '-hello'
@@ -26,7 +26,7 @@ load helper
 @test "a lab that crashes fails" {
     plant 'puts("hello"); fflush(stdout); raise(SIGSEGV);' hello
     fails make -s check-90
-    said 'not ok 90 - planted: ended by SIGSEGV'
+    said 'not ok - 90 planted: ended by SIGSEGV'
     said '0 passed, 1 failed'
 }
 
@@ -43,7 +43,7 @@ load helper
     fails make -s check-90
     said 'planted.c:'
     said 'client: close(-1) = -1 (Bad file descriptor)'
-    said 'not ok 90 - planted: exit status 1'
+    said 'not ok - 90 planted: exit status 1'
 }
 
 @test "a call that fails in the first process ends its children" {
@@ -90,8 +90,8 @@ load helper
     printf '#!/bin/sh\necho ok 1 - pretended\n' >"$box/bats"
     chmod +x "$box/bats"
     PATH=$box:$PATH fails make -s check
-    said 'not ok 90 - planted: it does not compile'
-    said 'ok 91 - other'
+    said 'not ok - 90 planted: it does not compile'
+    said 'ok - 91 other'
     said 'passed, 1 failed, 0 skipped'
 }
 
@@ -143,7 +143,7 @@ load helper
     plant 'fputs("no such sockets in this kernel\n", stderr); return 77;' hello
     for verb in lab-90 labs check-90; do
         passes make -s "$verb"
-        said 'ok 90 - planted # SKIP no such sockets in this kernel'
+        said 'ok - 90 planted # SKIP no such sockets in this kernel'
     done
     said '0 passed, 0 failed, 1 skipped'
 }
@@ -151,21 +151,21 @@ load helper
 @test "make lab-90 shows the output, and says that it is as expected" {
     plant 'puts("hello");' hello
     passes make -s lab-90
-    [[ $output == 'hello'*'ok 90 - planted' ]]
+    [[ $output == 'hello'*'ok - 90 planted' ]]
 }
 
 @test "make lab-90 shows the output, and the diff where it differs" {
     plant 'puts("good-bye");' hello
     fails make -s lab-90
-    [[ $output == 'good-bye'*'not ok 90 - planted: it differs'*'-hello'* ]]
+    [[ $output == 'good-bye'*'not ok - 90 planted: it differs'*'-hello'* ]]
 }
 
 @test "make labs goes on after one that fails, and fails" {
     plant 'puts("good-bye");' hello
     plant 'puts("hi");' hi 91-other
     fails make -s labs
-    said 'not ok 90 - planted'
-    said 'ok 91 - other'
+    said 'not ok - 90 planted'
+    said 'ok - 91 other'
 }
 
 @test "Ctrl-C during make lab-90 leaves nothing" {
@@ -173,7 +173,7 @@ load helper
            if (fork() == 0) { role("server"); say("ready"); pause(); }
            pause();' hello
     {
-        until grep -q ready "$box/screen"; do sleep 0.02; done
+        await grep -q ready "$box/screen"
         printf '\003'
     } | fails on_terminal make -s lab-90
 }
@@ -186,7 +186,7 @@ load helper
         "exec -a $box/bin/bats sleep 60" >"$box/bin/bats"
     chmod +x "$box/bin/bats"
     {
-        until [[ -e started ]]; do sleep 0.05; done
+        await test -e started
         printf '\003'
     } | PATH=$box/bin:$PATH passes on_terminal "trap : INT
         make build/results/tests.tap; timeout 5 sh -c '
@@ -199,11 +199,11 @@ load helper
 @test "with LAB_PAUSE=1 and a terminal, a step waits for Enter" {
     plant 'step("First?"); say("evidence"); step("Second?");' hello
     {
-        until grep -q First "$box/screen"; do sleep 0.02; done
+        await grep -q First "$box/screen"
         sleep 0.2 # time for what must not happen
         cp "$box/screen" "$box/before"
         printf '\n'
-        until grep -q Second "$box/screen"; do sleep 0.02; done
+        await grep -q Second "$box/screen"
         printf '\n'
     } | LAB_PAUSE=1 on_terminal make -s lab-90 || true
     fails grep evidence "$box/before"
