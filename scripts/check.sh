@@ -49,7 +49,7 @@ differences() {
         { block = block $0 "\n" }
         /^[-+]/ { differs = 1 }
         /^.?$/ { if (differs) printf "%s", block; block = ""; differs = 0 }
-        END { if (differs) printf "%s", block }' | paint
+        END { if (differs) printf "%s", block }' | paint || true
 }
 
 # On a terminal, in colour: what was expected, and what came instead.

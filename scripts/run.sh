@@ -30,7 +30,7 @@ pids_left() {
     find /proc/[0-9]*/cwd -maxdepth 0 -printf '%h %l\n' 2>/dev/null |
         while read -r path target; do
             [[ $target != "$directory"* ]] || echo "${path#/proc/}"
-        done
+        done || true # a process that ends meanwhile is no error
 }
 
 # Prints the name of each process that it ended. One that was just killed may

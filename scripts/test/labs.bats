@@ -44,27 +44,85 @@ same() {
     done
 }
 
-@test "each README has a question and an answer for each step" {
+# The sections of page $1, in one line.
+sections() {
+    grep '^## ' "$1" | paste -sd ' '
+}
+
+# The numbered items of page $1 that stand before its first section.
+first_items() {
+    sed '/^## /,$d' "$1" | numbers
+}
+
+# A lab that has answers.md has the form of the second edition.
+@test "each lab has a question and an answer for each step" {
     for readme in labs/*/README.md; do
-        name=$(basename "$(dirname "$readme")")
-        steps=$(numbers <"expected/$name.txt")
+        lab=$(dirname "$readme")
+        steps=$(numbers <"expected/${lab#labs/}.txt")
         same "$steps" "$(items "$readme" Predict)" "$readme, Predict"
-        same "$steps" "$(items "$readme" Look)" "$readme, Look"
+        if [[ -e $lab/answers.md ]]; then
+            same "$steps" "$(first_items "$lab/answers.md")" "$lab/answers.md"
+            [[ $steps == '1. 2. 3.'* && $steps != *6.* ]] ||
+                same 'three to five steps' "$steps" "$lab"
+        else
+            same "$steps" "$(items "$readme" Look)" "$readme, Look"
+        fi
     done
 }
 
-@test "each README has the same sections, and none is empty" {
+@test "each page has the same sections, and none is empty" {
     for readme in labs/*/README.md; do
-        same '## Predict ## Run ## Look ## Often said ## Break it ## See also' \
-            "$(grep '^## ' "$readme" | tr '\n' ' ' | sed 's/ $//')" "$readme"
+        lab=$(dirname "$readme")
+        wanted='## Predict ## Run ## Look ## Often said ## Break it ## See also'
+        if [[ -e $lab/answers.md ]]; then
+            wanted='## Predict ## Run ## Break it ## Build it'
+            same '## Often said ## What the edits do ## Build it ## Remember ## See also' \
+                "$(sections "$lab/answers.md")" "$lab/answers.md"
+        fi
+        same "$wanted" "$(sections "$readme")" "$readme"
+    done
+    for page in labs/*/*.md; do
         empty=$(awk '/^## / { if (n == 1) print last; last = $0; n = 0 }
-            NF { n++ } END { if (n == 1) print last }' "$readme")
-        same '' "$empty" "$readme, empty sections"
+            NF { n++ } END { if (n == 1) print last }' "$page")
+        same '' "$empty" "$page, empty sections"
     done
 }
 
-@test "each link in a README leads somewhere" {
-    for readme in README.md labs/*/README.md; do
+@test "each page has its lab's question as its title, and leads to the next" {
+    for answers in labs/*/answers.md; do
+        lab=$(dirname "$answers")
+        name=${lab#labs/}
+        question=$(sed -n '2s/.* -- //p' "$lab/${name#*-}.c")
+        same "# Lab $((10#${name%%-*})): ${question^}" \
+            "$(head -n 1 "$lab/README.md")" "$lab/README.md, title"
+        next=$(ls -d labs/[0-9]* | grep -A 1 -Fx "$lab" | tail -n 1)
+        last=$(sed -n '/^What you saw/,$p' "$lab/README.md" | tr '\n' ' ')
+        [[ $last == *'[answers](answers.md)'* ]] ||
+            same 'a link to answers.md' "$last" "$lab/README.md, its end"
+        [[ $next == "$lab" || $last == *"](../${next#labs/}/README.md)"* ]] ||
+            same "a link to $next" "$last" "$lab/README.md, its end"
+    done
+}
+
+@test "what is evidence is not a verdict, and is a line that can be asked for" {
+    for answers in labs/*/answers.md; do
+        expected=expected/$(basename "$(dirname "$answers")").txt
+        odd=$(grep -vE '^$|^[0-9]+\. |^~' "$expected" |
+            grep -vE '^[a-zA-Z0-9_-]+ .*( = .|\.\.\.$)' || true)
+        same '' "$odd" "$expected, neither '= result' nor '...'"
+        verdicts=$(grep -E '\b(yes|no)$' "$expected" || true)
+        same '' "$verdicts" "$expected, a verdict"
+        wide=$(grep -E '^.{81}' "$expected" || true)
+        same '' "$wide" "$expected, wider than 80 columns"
+    done
+}
+
+@test "each lab is named by its number, everywhere" {
+    scripts/test/moved.sh
+}
+
+@test "each link in a page leads somewhere" {
+    for readme in README.md labs/*/*.md; do
         for link in $(grep -oE '\]\([^)]*\)' "$readme" | tr -d '])('); do
             [[ -e $(dirname "$readme")/$link ]] ||
                 same "$link" 'no such file' "$readme"
@@ -95,7 +153,7 @@ same() {
 is_output() {
     local name
     name=$(basename "$(dirname "$2")")
-    grep -qxFe "$1" "expected/${name#.}"*.txt || [[ $1 =~ ^ok\ [0-9]+\ -\  ]]
+    grep -qxFe "$1" "expected/${name#.}"*.txt || [[ $1 =~ ^ok\ -\  ]]
 }
 
 # The simple commands in README $1: what it sets off, unless it is output, and
@@ -104,7 +162,7 @@ is_output() {
 commands() {
     local line span='`((make|scripts/|git|strace|cc|rm|ln|[A-Z_]+=)[^`]*)`'
     sed '/^```/,/^```/d' "$1" | while IFS= read -r line; do
-        if [[ $line == '    '* ]]; then
+        if [[ $line =~ ^\ {4}(make|scripts/|git|strace|cc|\./)[^a-z]* ]]; then
             is_output "${line#    }" "$1" || echo "$line"
         fi
         while [[ $line =~ $span ]]; do
@@ -116,7 +174,7 @@ commands() {
 
 @test "each line that a README sets off is output, or commands that exist" {
     targets=$(make -npRr help 2>/dev/null | sed -n 's/^\([a-z0-9-]*\):.*/\1/p')
-    for readme in README.md labs/*/README.md; do
+    for readme in README.md labs/*/*.md; do
         while read -r -a words; do
             while [[ ${words[0]} == [A-Z]*=* ]]; do
                 words=("${words[@]:1}")

@@ -3,26 +3,24 @@
 
 load helper
 
-# A PATH with everything but shellcheck and bats, and with the managers and
+# A PATH with everything but bats, and with the managers and
 # other commands in $@, which are pretended: they say how they were called, and
 # a manager makes what it is asked for appear.
 pretend() {
     local tool
     mkdir "$TMPDIR/bin"
     # shellcheck disable=SC2046 # each path is a word of its own
-    ln -s $(command -v sh bash sed tr sort cat env chmod make gcc cc timeout \
-        awk xargs diff script setpriv) "$TMPDIR/bin"
+    ln -s $(type -P sh bash sed tr sort cat env chmod make gcc cc timeout \
+        awk find grep diff prove script setpriv true false) "$TMPDIR/bin"
     # shellcheck disable=SC2016 # it is the pretended id that expands it
     pretend_tool id <<<'echo "${PRETEND_UID-0}"'
     for tool in "$@"; do
         pretend_tool "$tool" <<'END'
 echo "called: ${0##*/} $*"
 case $*" " in
-    *" shellcheck "* | *" ShellCheck "*)
-        for tool in shellcheck bats; do
-            echo '#!/bin/sh' >"${0%/*}/$tool"
-            chmod +x "${0%/*}/$tool"
-        done
+    *" bats "*)
+        echo '#!/bin/sh' >"${0%/*}/bats"
+        chmod +x "${0%/*}/bats"
         ;;
 esac
 END
@@ -49,11 +47,11 @@ forget() {
 
 @test "what is missing is installed, and only that, by whoever does it here" {
     for expected in \
-        'apt-get install -q -y --no-install-recommends bats shellcheck' \
-        'dnf install -y ShellCheck bats' \
-        'pacman -S --needed --noconfirm bats shellcheck' \
-        'zypper --non-interactive install ShellCheck bats' \
-        'apk add bats shellcheck'; do
+        'apt-get install -q -y --no-install-recommends bats' \
+        'dnf install -y bats' \
+        'pacman -S --needed --noconfirm bats' \
+        'zypper --non-interactive install bats' \
+        'apk add bats'; do
         pretend "${expected%% *}"
         LC_ALL=C passes setup_sh
         said "called: $expected"
@@ -64,7 +62,7 @@ forget() {
 }
 
 @test "where nothing is missing, nothing is said and nothing done" {
-    pretend apt-get shellcheck bats
+    pretend apt-get bats
     passes setup_sh
     [[ -z $output ]]
     forget
@@ -75,14 +73,14 @@ forget() {
     # shellcheck disable=SC2016 # it is the pretended sudo that expands it
     pretend_tool sudo <<<'echo "called: sudo $*"; "$@"'
     PRETEND_UID=1000 LC_ALL=C passes setup_sh
-    said 'called: sudo dnf install -y ShellCheck bats'
+    said 'called: sudo dnf install -y bats'
     forget
 }
 
 @test "an ordinary user without sudo is told what root has to install" {
     pretend apt-get
     PRETEND_UID=1000 fails setup_sh
-    said "have root run this, or 'apt-get install bats shellcheck'"
+    said "have root run this, or 'apt-get install bats'"
     [[ $output != *called* ]]
     forget
 }
@@ -90,14 +88,14 @@ forget() {
 @test "without a package manager it says what to install by hand" {
     pretend
     fails setup_sh
-    said 'install by hand: shellcheck bats'
+    said 'install by hand: bats'
     forget
 }
 
 @test "--check says what is missing and installs nothing" {
     pretend apt-get
     fails setup_sh --check
-    said 'missing: shellcheck bats'
+    said 'missing: bats'
     [[ $output != *called* ]]
     fails setup_sh --dev --check
     said 'shfmt'
@@ -109,7 +107,7 @@ forget() {
     pretend apt-get
     pretend_tool apt-get <<<'exit 100'
     fails setup_sh
-    said 'still missing: shellcheck bats (packages: bats shellcheck)'
+    said 'still missing: bats (packages: bats)'
     forget
 }
 

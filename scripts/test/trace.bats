@@ -53,7 +53,7 @@ needs_strace() {
     said 'not ok - 90 planted: '
     said 'schedules, 2 outputs'
     said ', such as: strace -f -e inject='
-    said '@@ -1,3 +1,3 @@'
+    said '# +main      hello'
 }
 
 @test "shake: nor is a sleep" {
@@ -117,7 +117,7 @@ needs_strace() {
            if (!($first)) { fputs(\"no\", stderr); return 77; }" '1. Who?'
     fails make -s shake-90
     said 'not ok - 90 planted: 5 schedules, 1 output'
-    said '# SKIP no'
+    said '# SKIP 90 planted: no'
     rm "$box/been"
     plant "step(\"Who?\"); if (!($first)) _exit(3); CHECK(close(0));" '1. Who?'
     fails make -s fault-90
@@ -210,7 +210,7 @@ needs_strace() {
     said 'ok - 90 planted: '
     said ' survived'
     CALL=accept passes make -s fault
-    said ' survived'
+    said 'fault/90-planted .. ok'
     said '1 passed, 0 failed, 0 skipped'
 }
 
@@ -237,7 +237,7 @@ needs_strace() {
     fails make -s fault-90
     said 'strace -f -e inject=accept:error=EMFILE:when=1 build/90-planted'
     said 'exit status 1; no message names accept (Too many open files)'
-    said 'write(peer, "hello", 5) = -1 (Bad file descriptor)'
+    said 'write(peer, "hello", 5) = -1 (EBADF, Bad file descriptor)'
     plant 'struct sched_param usual = {0};
            step("Who?");
            say("%d", sched_setscheduler(0, SCHED_OTHER, &usual));' \
@@ -336,7 +336,7 @@ END
     passes make -s fault-90 CALL=accept ERROR=ENFILE
     said 'strace -f -e inject=accept:error=ENFILE:when=1 build/90-planted'
     said '1. Who is there?'
-    said ': main: accept(listener, NULL, NULL) = -1 (Too many open files in sys'
+    said ': main: accept(listener, NULL, NULL) = -1 (ENFILE, Too many open files'
     said 'ok - 90 planted: survived: it said so, exit status 1'
     passes make -s fault-90 CALL=printf
     said 'inject=write:error=EIO:when=1 '
@@ -378,7 +378,7 @@ the kernel's names: accept bind"
     rm -f "$box/bin/strace"
     for verb in shake fault; do
         PATH=$box/bin passes make -s "$verb"
-        said 'ok - 90 planted # SKIP strace is not installed'
+        said 'skipped: 90 planted: strace is not installed'
         said '0 passed, 0 failed, 1 skipped'
     done
     PATH=$box/bin fails make -s fault-90 CALL=write ERROR=EIO
@@ -388,7 +388,7 @@ exit 1\n' >"$box/bin/strace"
     chmod +x "$box/bin/strace"
     for verb in shake fault; do
         PATH=$box/bin passes make -s "$verb"
-        said '# SKIP strace may not trace here: strace: ptrace: Operation not'
+        said 'skipped: 90 planted: strace may not trace here: strace: ptrace: Op'
         said '0 passed, 0 failed, 1 skipped'
     done
 }
@@ -421,7 +421,7 @@ exit 1\n' >"$box/bin/strace"
     plant 'fputs("no such sockets in this kernel\n", stderr); return 77;' hello
     for verb in shake fault; do
         passes make -s "$verb"
-        said '# SKIP no such sockets in this kernel'
+        said 'skipped: 90 planted: no such sockets in this kernel'
         said '0 passed, 0 failed, 1 skipped'
     done
     plant 'step("Who?"); CHECK(close(-1));' '1. Who?'
