@@ -35,9 +35,9 @@ proofs   := shake fault break
 variants := gcc clang musl asan alone
 tests    := $(wildcard scripts/test/*.bats)
 linters  := shellcheck shfmt clang-format clang-tidy
-scripts  := $(wildcard scripts/*.sh scripts/test/* .ci/run)
+scripts  := $(wildcard scripts/*.sh scripts/*/*.sh scripts/test/* .ci/run)
 sources  := $(wildcard labs/*/*.c)
-helpers  := $(wildcard scripts/*.c)
+helpers  := $(wildcard scripts/*.c scripts/*/*.c)
 programs := $(names:%=build/%)
 varied   := $(foreach variant,$(variants),$(names:%=build/$(variant)/%))
 
@@ -56,7 +56,7 @@ endif
 .DELETE_ON_ERROR:
 .SECONDEXPANSION:
 verbs    := lab check accept $(proofs)
-.PHONY: help labs check bench lint $(proofs) check-all clean tools dev-tools \
+.PHONY: help labs check lint $(proofs) check-all clean tools dev-tools \
         writable FORCE $(foreach verb,$(verbs),$(numbers:%=$(verb)-%))
 
 help:
@@ -102,8 +102,7 @@ check: $(results)
 $(proofs): $$(call tap,$$(addprefix $$@/,$(names)))
 	@scripts/tally.sh $^
 
-bench: build/$(call named,62) build/floors
-	@scripts/bench.sh $<
+include scripts/bench/bench.mk
 
 lint: dev-tools $(call tap,$(linters))
 	@scripts/tally.sh $(call tap,$(linters))
@@ -146,11 +145,6 @@ $(call tap,$(names) $(varied:build/%=%)): build/results/%.tap: build/% FORCE
 # What shake and fault load into a lab where only one of its children is meant.
 build/chosen.so: scripts/chosen.c build/flags | writable
 	-$(CC) -O2 -shared -fPIC -pthread -o $@ $< -ldl
-
-# What make bench compares with: system calls, copies, wake-ups.
-build/floors: scripts/floors.c $(wildcard common/*.h) build/flags | writable
-	@rm -f $@
-	-$(compile)
 
 build/results/shake/%.tap: build/% build/chosen.so FORCE
 	@scripts/shake.sh $< | tee $@
