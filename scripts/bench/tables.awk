@@ -11,7 +11,7 @@ BEGIN {
     np = split(places, place, " ")
     nt = split(order, transport, " ")
     nd = split(names, drawn, " ")
-    n_figures = split("mean_ns p50_ns p99_ns p99.9_ns max_ns shown", figure, " ")
+    nf = split("mean_ns p50_ns p99_ns p99.9_ns max_ns shown", figure, " ")
 }
 
 # Reading.
@@ -82,7 +82,7 @@ function summarise(list, n, name,    i, j, x) {
 
 function summarise_all(    key, f, i, list) {
     for (key in slices)
-        for (f = 1; f <= n_figures; f++) {
+        for (f = 1; f <= nf; f++) {
             for (i = 1; i <= slices[key]; i++)
                 list[i] = cell[key, figure[f], i] + 0
             summarise(list, slices[key], key " " figure[f])
@@ -223,7 +223,8 @@ function screen(    p, meaning, where, what) {
 function tail_cell(key) {
     return sprintf(" %4s %4s %4s %4s", tight(median[key " p50_ns"] / 1000), \
         tight(median[key " p99_ns"] / 1000), \
-        tight(median[key " p99.9_ns"] / 1000), tight(most[key " max_ns"] / 1000))
+        tight(median[key " p99.9_ns"] / 1000), \
+        tight(most[key " max_ns"] / 1000))
 }
 
 function range_cell(key,    range) {

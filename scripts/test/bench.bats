@@ -127,7 +127,8 @@ refuses() {
         self 65508 one-way 1 1 0 udp
     refuses 'pipe: SIZE: 100000 is not a multiple of 65536, a piece in self' \
         self 100000 one-way 1 1 0 pipe
-    refuses 'eventfd: SIZE: 64 is not from 8 to 8' self 64 round-trip 1 1 0 eventfd
+    refuses 'eventfd: SIZE: 64 is not from 8 to 8' \
+        self 64 round-trip 1 1 0 eventfd
     refuses 'spin: METRIC: it is measured as round-trip only' \
         cross 8 one-way 1 1 0 spin
     refuses 'memcpy: PLACE: it is measured in self only' \
@@ -278,7 +279,8 @@ refuses() {
 
 # shellcheck disable=SC2016 # it is the LC_ALL of that program
 @test "a point is a point, also where people write 1,5" {
-    sketch_rows 'echo self,tcp,64,9,1,4,2500.0,1,2,3,4,4; echo "$LC_ALL" >used' \
+    sketch_rows \
+        'echo self,tcp,64,9,1,4,2500.0,1,2,3,4,4; echo "$LC_ALL" >used' \
         'echo self,tcp,64,9,1,4,0,2500.0,2.5'
     passes bench_planted LC_ALL=de_DE.UTF-8 "${small[@]}"
     [[ $(<used) == C ]]
