@@ -1,400 +1,285 @@
 /*
  * 62-transport-cost -- what does it cost to send a message?
  *
- * That depends on its size, and on who plays the other end. Without arguments
- * this shows what holds on any machine; with some, it measures (make bench).
+ * Two system calls, two copies of the bytes, and memory while the message
+ * waits. TCP makes a packet of it besides. If a process has to wake up for the
+ * message, this may cost more than all the rest.
  *
- *     end 0  out[0] ----> in[1]  end 1    self: one thread plays both ends;
- *             in[0] <---- out[1]          same, cross: one process each, on
- *                                         one core or on two
+ *     sender   send() --> [ memory of the kernel ] --> recv()   receiver
+ *              1st copy     until it is read           2nd copy
  *
- * See unix(7), tcp(7), udp(7), pipe(7), sched_setaffinity(2), clock_gettime(2).
+ * A line that begins with ~ is measured. Its figures are different on each run,
+ * and only its words are compared.
+ *
+ * See unix(7), tcp(7), socket(7), getrusage(2), clock_gettime(2).
  */
-#define _GNU_SOURCE    // for sched_setaffinity(), sendmmsg()
+#define _GNU_SOURCE    // for struct tcp_info
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#ifdef __GLIBC__    // whose <netinet/tcp.h> does not have all of it
+#include <linux/tcp.h>
+#else
 #include <netinet/tcp.h>
-#include <sched.h>
-#include <stdbool.h>
-#include <stdint.h>
-#include <sys/mman.h>
+#endif
+#include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "../../common/lab.h"
 
-/* Any stream has room for a PIECE, and a reader offers as much. */
-enum { MOST = 1 << 20, PIECE = 64 << 10, SAMPLES = 1 << 16, DATAGRAMS = 1000 };
-enum { STREAM, SEQPACKET, DGRAM, TCP, UDP, PIPE };
+enum { TRIPS = 20, SMALL = 64, LARGE = 4096, PARTS = 8, PART = 8 };
 
-static const struct transport {
-    const char *name;
-    int family, type;    // family 0: no socket
-} transports[] = {
-    {"unix-stream", AF_UNIX, SOCK_STREAM},
-    {"unix-seqpacket", AF_UNIX, SOCK_SEQPACKET},
-    {"unix-dgram", AF_UNIX, SOCK_DGRAM},
-    {"tcp", AF_INET, SOCK_STREAM},
-    {"udp", AF_INET, SOCK_DGRAM},
-    {"pipe", 0, SOCK_STREAM},
-};
-
-struct link {
-    const struct transport *is;
-    int in[2], out[2];    // by end; they stay open until the program ends
-    int peer_cpu;         // of the process that plays end 1; -1: there is none
-    size_t size;          // of a message, or of a piece of it, where one thread
-    long pieces, count;    // could not write all before it reads; in a slice
-    bool one_way;
-    int send_buffer;
-};
-
-/* What two processes share: when end 1 had how many messages; what each writes,
- * and reads into. The samples, too, or fork() would have each page copied. */
-struct shared {
-    _Atomic int64_t when, received;
-    int64_t sample[SAMPLES];
-    _Alignas(4096) char buf[2][MOST];
-};
-static struct shared *shared;
-
-static void share(void)
+/* socketpair() makes no TCP sockets, so one socket connects to the other. With
+ * TCP_NODELAY each send() makes a packet at once. */
+static void open_tcp_pair(int sv[2])
 {
-    shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
-                  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (shared == MAP_FAILED)
-        fail("mmap()", __FILE__, __LINE__);
-    memset(shared, 1, sizeof(*shared));    // or slice 1 pays for the pages
-}
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr *any = (struct sockaddr *)&address;
+    socklen_t length = sizeof(address);
+    int on = 1;
 
-static int64_t now(void)
-{
-    struct timespec t;
-    CHECK(clock_gettime(CLOCK_MONOTONIC, &t));
-    return t.tv_sec * (int64_t)1000000000 + t.tv_nsec;
-}
+    int listener = CHECK(socket(AF_INET, SOCK_STREAM, 0));
+    CHECK(bind(listener, any, length));    // to a port that the kernel chooses
+    CHECK(getsockname(listener, any, &length));
+    CHECK(listen(listener, 1));
 
-static void inet_pair(int type, int sv[2])
-{
-    struct sockaddr_in addr = {.sin_family = AF_INET,
-                               .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    struct sockaddr *any = (struct sockaddr *)&addr;
-    socklen_t len = sizeof(addr);
-    int server = CHECK(socket(AF_INET, type, 0)), on = 1;
+    sv[0] = CHECK(socket(AF_INET, SOCK_STREAM, 0));
+    CHECK(connect(sv[0], any, length));
+    sv[1] = CHECK(accept(listener, NULL, NULL));
+    CHECK(close(listener));
 
-    CHECK(bind(server, any, len));    // port 0: it chooses one
-    CHECK(getsockname(server, any, &len));
-    if (type == SOCK_STREAM)
-        CHECK(listen(server, 1));
-    sv[0] = CHECK(socket(AF_INET, type, 0));
-    CHECK(connect(sv[0], any, len));
-    sv[1] = type == SOCK_STREAM ? CHECK(accept(server, NULL, NULL)) : server;
-    if (type == SOCK_DGRAM) {
-        CHECK(getsockname(sv[0], any, &len));
-        CHECK(connect(sv[1], any, len));
-    }
-    for (int i = 0; i < 2 && type == SOCK_STREAM; i++)    // no Nagle
+    for (int i = 0; i < 2; i++)
         CHECK(setsockopt(sv[i], IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)));
 }
 
-/* A message with boundaries must fit into SO_SNDBUF, and in AF_UNIX with it 32
- * bytes of the kernel's own. Only where it does not is that made larger. */
-static int send_buffer(const struct transport *it, int s, size_t size)
+/* From here on, the lines are about this family. */
+static void open_pair(int family, int sv[2])
 {
-    int has, wanted = it->type == SOCK_STREAM ? 0 : (int)size + 32;
-    socklen_t len = sizeof(has);
-
-    CHECK(getsockopt(s, SOL_SOCKET, SO_SNDBUF, &has, &len));
-    if (has < wanted)
-        CHECK(setsockopt(s, SOL_SOCKET, SO_SNDBUF, &wanted, len));
-    CHECK(getsockopt(s, SOL_SOCKET, SO_SNDBUF, &has, &len));
-    return has < wanted ? -1 : has;
-}
-
-static struct link opened(const struct transport *it, size_t size, int cpu)
-{
-    bool pieces = cpu < 0 && it->type == SOCK_STREAM && size > PIECE;
-    struct link l = {it, .peer_cpu = cpu, .size = pieces ? PIECE : size};
-    int sv[2] = {-1, -1};
-
-    l.pieces = (long)(size / l.size);
-    if (it->family == AF_INET)
-        inet_pair(it->type, sv);
-    else if (it->family == AF_UNIX)
-        CHECK(socketpair(it->family, it->type, 0, sv));
-    for (int end = 0; end < 2; end++) {
-        int way[2] = {sv[end], sv[1 - end]};    // what end reads, other writes
-        if (it->family == 0)
-            CHECK(pipe(way));
-        else
-            l.send_buffer = send_buffer(it, sv[end], size);
-        l.in[end] = way[0];
-        l.out[1 - end] = way[1];
-    }
-    return l;
-}
-
-static void put(const struct link *l, int end)
-{
-    const char *buf = shared->buf[end];
-    for (size_t n = 0; n < l->size;)    // Ctrl-Z may end a write() half-way
-        n += (size_t)CHECK(write(l->out[end], buf + n, l->size - n));
-}
-
-/* Reads so many messages; of fewer, if an empty one comes first. A stream may
- * deliver several at once, or a part. Only of a single one is the rest kept. */
-static long take(const struct link *l, int end, long count)
-{
-    bool stream = l->is->type == SOCK_STREAM;
-    size_t unit = stream ? l->size : 1, wanted = unit * (size_t)count, got = 0;
-    size_t room = l->size < PIECE ? PIECE : l->size;
-    while (got < wanted) {
-        size_t at = count == 1 ? got : 0;
-        ssize_t n = CHECK(read(l->in[end], shared->buf[end] + at, room - at));
-        if (n == 0)
-            break;
-        got += stream ? (size_t)n : 1;
-    }
-    return got == wanted ? count : (long)(got / unit);
-}
-
-/* The timed loop. One thread plays both ends, or each process one of them. Were
- * put() and take() calls in it, four a trip, a pipe's would take 5 % more. */
-__attribute__((flatten)) static void trips(const struct link *l, long count)
-{
-    for (; count > 0; count--) {
-        put(l, 0);
-        if (l->peer_cpu < 0)
-            take(l, 1, 1);
-        if (l->one_way)
-            continue;
-        if (l->peer_cpu < 0)
-            put(l, 1);
-        take(l, 0, 1);
+    if (family == AF_UNIX) {
+        role("AF_UNIX");
+        CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, sv));
+    } else {
+        role("TCP");
+        open_tcp_pair(sv);
     }
 }
 
-/* End 1, in a process of its own. The first round trip tells each that the
- * other is ready. An empty message before it was late, for the slice before. */
-static void peer(const struct link *l, long count)
+static void close_pair(const int sv[2])
 {
-    long answers = l->one_way ? 1 : count + 1;
-    cpu_set_t set = {0};
+    CHECK(close(sv[0]));
+    CHECK(close(sv[1]));
+}
 
-    role("peer");
-    CPU_SET((size_t)l->peer_cpu, &set);
-    CHECK(sched_setaffinity(0, sizeof(set), &set));
-    memset(shared->buf[1], 1, l->size < PIECE ? PIECE : l->size);    // touched
-    for (; answers > 0; answers--) {
-        while (take(l, 1, 1) == 0)
-            continue;
-        put(l, 1);
+static double microseconds(void)
+{
+    struct timespec now;
+
+    CHECK(clock_gettime(CLOCK_MONOTONIC, &now));
+    return 1e6 * (double)now.tv_sec + 1e-3 * (double)now.tv_nsec;
+}
+
+/* One thread plays both ends, so nobody ever waits: this is the cost of the
+ * calls alone. The fastest trip counts, because the others met with something
+ * else. Beside the time stands how much arrived: a benchmark that does not
+ * count this may measure messages that nobody receives. */
+static void trips_alone(int family, size_t size)
+{
+    char buf[LARGE] = "";
+    int sv[2];
+    int came = 0;
+    double fastest = 1e9;
+
+    open_pair(family, sv);
+    for (int i = 0; i < TRIPS; i++) {
+        double start = microseconds();
+
+        CHECK(send(sv[0], buf, size, 0));
+        came += CHECK(recv(sv[1], buf, size, MSG_WAITALL));
+        CHECK(send(sv[1], buf, size, 0));
+        came += CHECK(recv(sv[0], buf, size, MSG_WAITALL));
+
+        double taken = microseconds() - start;
+        if (taken < fastest)
+            fastest = taken;
     }
-    shared->received = l->one_way ? take(l, 1, count) : count;
-    shared->when = now();
-    _exit(EXIT_SUCCESS);
+    say("%d round trips of %zu B: %d B came", TRIPS, size, came);
+    say_measured("%zu B there and back: %.1f us", size, fastest);
+    close_pair(sv);
 }
 
-/* The clock stops when the receiver has all. There may be room for samples:
- * then each trip is timed by itself, with one reading of the clock. */
-static int64_t measured(const struct link *l, long count, int64_t *sample)
+static void answer(int fd)
 {
-    bool udp = l->is == &transports[UDP];
-    pid_t child = 0;
+    char buf[SMALL];
 
-    shared->when = 0;
-    shared->received = count;
-    if (l->peer_cpu >= 0) {
-        while (udp && recv(l->in[1], shared->buf[1], 1, MSG_DONTWAIT) == 0)
-            continue;    // the empty ones that end 1 did not need
-        child = CHECK(fork());
-        if (child == 0)
-            peer(l, count);
-        put(l, 0);
-        take(l, 0, 1);
+    for (int i = 0; i < TRIPS; i++) {
+        CHECK(recv(fd, buf, SMALL, MSG_WAITALL));
+        CHECK(send(fd, buf, SMALL, 0));
     }
-    int64_t start = now(), end = start;
-    if (!sample)
-        trips(l, count * l->pieces);
-    for (long i = 0; sample && i < count; i++) {
-        trips(l, l->pieces);
-        sample[i] = now() - end;
-        end += sample[i];
+}
+
+/* The child sends back what it receives. While one of the two processes works,
+ * the other sleeps in recv(). ru_nvcsw counts how often a process fell asleep
+ * of its own accord. */
+static void trips_with_child(int family)
+{
+    char buf[SMALL] = "";
+    int sv[2];
+    int came = 0;
+    double fastest = 1e9;
+    struct rusage before;
+    struct rusage after;
+
+    open_pair(family, sv);
+    pid_t child = CHECK(fork());
+    if (child == 0) {
+        role("child");
+        answer(sv[1]);
+        _exit(EXIT_SUCCESS);
     }
-    end = now();
-    while (child != 0 && l->one_way && udp && shared->when == 0) {
-        CHECK(write(l->out[0], "", 0));    // the last may be lost, and so this
-        sched_yield();
+    CHECK(getrusage(RUSAGE_SELF, &before));
+    for (int i = 0; i < TRIPS; i++) {
+        double start = microseconds();
+
+        CHECK(send(sv[0], buf, SMALL, 0));
+        came += CHECK(recv(sv[0], buf, SMALL, MSG_WAITALL));
+
+        double taken = microseconds() - start;
+        if (taken < fastest)
+            fastest = taken;
     }
-    if (child != 0)
-        reap(child);
-    return (child != 0 && l->one_way ? shared->when : end) - start;
+    CHECK(getrusage(RUSAGE_SELF, &after));
+    reap(child);
+
+    say("%d round trips of %d B: %d B came", TRIPS, SMALL, came);
+    say_measured("%d B there and back: %.1f us; it slept %ld times", SMALL,
+                 fastest, after.ru_nvcsw - before.ru_nvcsw);
+    close_pair(sv);
 }
 
-/* One message, of bytes that differ. Is its checksum the same at the end? */
-static bool arrives(const struct link *l)
+/* The kernel's memory that messages from this socket take until they are read.
+ * On AF_UNIX it counts against SO_SNDBUF, so it says how many may wait. */
+static int memory(int fd)
 {
-    unsigned sent = 0, came = 0;
+    int bytes;
 
-    for (size_t i = 0; i < l->size; i++) {
-        shared->buf[0][i] = (char)(i * 2654435761 >> 13 | 1);
-        sent = 31 * sent + (unsigned char)shared->buf[0][i];
-    }
-    memset(shared->buf[1], 0, l->size);
-    measured(l, 1, NULL);
-    for (size_t i = 0; i < l->size; i++)
-        came = 31 * came + (unsigned char)shared->buf[1][i];
-    return came == sent;
+    CHECK(ioctl(fd, TIOCOUTQ, &bytes));
+    return bytes;
 }
 
-static int by_value(const void *a, const void *b)
+static void send_apart(int fd)
 {
-    const int64_t *x = a, *y = b;
-    return (*x > *y) - (*x < *y);
+    char part[PART] = "";
+
+    say("send(%d B), %d times ...", PART, PARTS);
+    for (int i = 0; i < PARTS; i++)
+        CHECK(send(fd, part, PART, 0));
 }
 
-/* Of five tries: the others may have been interrupted. */
-static double fastest(const struct link *l, long count)
+static void send_joined(int fd)
 {
-    int64_t ns[5];
-    for (int i = 0; i < 5; i++)
-        ns[i] = measured(l, count, NULL);
-    qsort(ns, 5, sizeof(ns[0]), by_value);
-    return (double)ns[0];
+    char part[PART] = "";
+    struct iovec parts[PARTS];
+
+    for (int i = 0; i < PARTS; i++)
+        parts[i] = (struct iovec){.iov_base = part, .iov_len = PART};
+    say("writev(%d parts of %d B), once ...", PARTS, PART);
+    CHECK(writev(fd, parts, PARTS));
 }
 
-/* A row of the file that scripts/bench.sh makes. */
-static void row(const struct link *l, char *argv[], int slice)
+static int receive(int fd)
 {
-    int64_t ns = measured(l, l->count, NULL), *at = shared->sample;
-    long n = l->count / 3 < SAMPLES ? l->count / 3 + 1 : SAMPLES;
+    char buf[PARTS * PART];
 
-    printf("%s,%s,%s,%d,%d,%ld,%jd,%jd", argv[1], argv[2], l->is->name,
-           l->send_buffer, slice, l->count, shared->received, ns);
-    if (!l->one_way) {
-        measured(l, n, at);
-        qsort(at, (size_t)n, sizeof(at[0]), by_value);
-        printf(",%jd,%jd,%jd,%jd,%ld", at[n / 2], at[n * 99 / 100],
-               at[n * 999 / 1000], at[n - 1], n);
-    }
-    printf("\n");
+    return CHECK(recv(fd, buf, sizeof(buf), MSG_WAITALL));
 }
 
-/* Called by scripts/bench.sh, on the first CPU; the peer's is -1 for self:
- * PLACE SIZE METRIC SLICES MILLISECONDS PEER'S-CPU TRANSPORT... */
-static int measure(int argc, char *argv[])
+/* As much memory as how many messages take? First one message is sent alone. */
+static void join_on_unix(void)
 {
-    struct link links[ARRAY_LEN(transports)], *end = links;
-    double slice_ns = 1e6 * atof(argv[5]), ns;
+    char part[PART] = "";
+    int sv[2];
 
-    lab_process = getpid();    // or a peer that fails would not end this one
-    for (int i = 7; i < argc; i++) {
-        const struct transport *it = transports;
-        while (strcmp(it->name, argv[i]) != 0)
-            it++;
-        *end = opened(it, strtoul(argv[2], NULL, 10), atoi(argv[6]));
-        end->one_way = strcmp(argv[3], "one-way") == 0;
-        if (end->send_buffer == -1)
-            continue;    // it may not have so much
-        if (!arrives(end))
-            return fprintf(stderr, "%s: not what was sent\n", it->name);
-        for (ns = 0, end->count = 1; ns < slice_ns / 8; end->count *= 2)
-            ns = fastest(end, end->count);
-        end->count = (long)((double)end->count / 2 * slice_ns / ns) + 1;
-        end++;
-    }
-    for (int slice = 1; slice <= atoi(argv[4]); slice++)    // they take turns
-        for (const struct link *l = links; l < end; l++)
-            row(l, argv, slice);
-    return EXIT_SUCCESS;
+    open_pair(AF_UNIX, sv);
+    CHECK(send(sv[0], part, PART, 0));
+    int one = memory(sv[0]);
+    CHECK(recv(sv[1], part, PART, 0));
+
+    send_apart(sv[0]);
+    int apart = memory(sv[0]);
+    int n = receive(sv[1]);
+    say_measured("memory: %d B", apart);
+    say("memory of messages: %d, recv() = %d", apart / one, n);
+
+    send_joined(sv[0]);
+    int joined = memory(sv[0]);
+    n = receive(sv[1]);
+    say_measured("memory: %d B", joined);
+    say("memory of messages: %d, recv() = %d", joined / one, n);
+    close_pair(sv);
 }
 
-/* Is a round trip below that part of TCP's? Yes, if the fastest of five is in
- * nine of ten slices. Where it is not clear, it tries up to thrice. */
-static void below(double part, const struct transport *it, size_t size)
+/* The packets with data that this socket has sent so far. */
+static int packets(int fd)
 {
-    struct link l = opened(it, size, -1);
-    struct link tcp = opened(&transports[TCP], size, -1);
-    long n = size < PIECE / 4 ? 4 : 1;    // too few to be interrupted often
-    int held = 5;
-    for (int turn = 0; turn < 3 && held > 1 && held < 9; turn++) {
-        held = 0;
-        for (int slice = 0; slice < 10; slice++)
-            held += fastest(&l, n) < part * fastest(&tcp, n);
-    }
-    const char *no = held < 2 ? "no" : "not clear";
-    say("%s, %zu bytes: %s", it->name, size, held < 9 ? no : "yes");
+    struct tcp_info info = {0};
+    socklen_t length = sizeof(info);
+
+    CHECK(getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length));
+    return (int)info.tcpi_data_segs_out;
 }
 
-/* A reader that comes now and then. The buffer is the smallest there is. */
-static void lost(const struct transport *it)
+static void join_on_tcp(void)
 {
-    struct mmsghdr some[DATAGRAMS] = {0};    // each of no bytes
-    struct link l = opened(it, 1, -1);
-    int sent = 0, got = 0, tiny = 1;
-    CHECK(setsockopt(l.in[1], SOL_SOCKET, SO_RCVBUF, &tiny, sizeof(tiny)));
-    while (sent < DATAGRAMS) {
-        unsigned n = (unsigned)(DATAGRAMS - sent);
-        sent += CHECK(sendmmsg(l.out[0], some, n, MSG_DONTWAIT));
-        got += CHECK(recvmmsg(l.in[1], some, n, MSG_WAITFORONE, NULL));
-    }
-    say("%s: %d written, as many read: %s", it->name, sent,
-        got == sent ? "yes" : "no");
+    int sv[2];
+
+    open_pair(AF_INET, sv);
+    send_apart(sv[0]);
+    int apart = packets(sv[0]);
+    int n = receive(sv[1]);
+    say("packets: %d, recv() = %d", apart, n);
+
+    send_joined(sv[0]);
+    int joined = packets(sv[0]) - apart;
+    n = receive(sv[1]);
+    say("packets: %d, recv() = %d", joined, n);
+    close_pair(sv);
 }
 
-static void sums(const struct transport *it)
+/* A connect() of UDP sends nothing: it looks for a way to the address. */
+static void need_loopback(void)
 {
-    struct link l = opened(it, PIECE / 4, -1);
-    bool agree = true;
-    for (; l.size > 0; l.size /= 4)
-        agree = arrives(&l) && agree;
-    say("%s, 1 byte to 16 KiB: %s", it->name, agree ? "yes" : "no");
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = CHECK(socket(AF_INET, SOCK_DGRAM, 0));
+    int result = connect(fd, (struct sockaddr *)&address, sizeof(address));
+
+    if (result == -1 && errno == ENETUNREACH)
+        skip("the loopback interface is down: ip link set lo up");
+    CHECK(result);
+    CHECK(close(fd));
 }
 
-/* The fastest of a hundred counts: most of the others met with something. */
-static void clock_of(const struct transport *it)
+int main(void)
 {
-    struct link l = opened(it, PIECE, -1);
-    int64_t written = INT64_MAX, taken = INT64_MAX, even = 0;
-    for (int i = 0; i < 100; i++) {
-        int64_t start = now();
-        put(&l, 0);
-        int64_t middle = now() - start;
-        take(&l, 1, 1);
-        int64_t end = now() - start;
-        even += middle % 256 == 0 && end % 256 == 0;
-        written = middle < written ? middle : written;
-        taken = end < taken ? end : taken;
-    }
-    say("each time is a multiple of 256 ns: %s", even == 100 ? "yes" : "no");
-    say("write() returned before nine tenths of the time were over: %s",
-        10 * written < 9 * taken ? "yes" : "no");
-}
+    need_loopback();
 
-int main(int argc, char *argv[])
-{
-    share();
-    if (argc > 7)
-        return measure(argc, argv);
-    role("self");
+    step("How long do 64 bytes take, there and back?");
+    trips_alone(AF_UNIX, SMALL);
+    trips_alone(AF_INET, SMALL);
 
-    step("Which round trips cost less than half of TCP's?");
-    for (int i = STREAM; i <= DGRAM; i++)
-        below(0.5, &transports[i], 64);
+    step("How much longer do 4096 bytes take than one byte?");
+    trips_alone(AF_UNIX, 1);
+    trips_alone(AF_UNIX, LARGE);
 
-    step("Do large messages cost less than TCP's?");
-    for (size_t size = 16 << 10; size <= 256 << 10; size *= 4)
-        below(1, &transports[STREAM], size);
+    step("What if another process has to wake up and answer?");
+    trips_with_child(AF_UNIX);
+    trips_with_child(AF_INET);
 
-    step("Are datagrams lost?");
-    lost(&transports[DGRAM]);
-    lost(&transports[UDP]);
-
-    step("Does every byte arrive, by its checksum?");
-    for (int i = STREAM; i <= PIPE; i++)
-        sums(&transports[i]);
-
-    step("Can the clock be believed, and when may it stop?");
-    clock_of(&transports[STREAM]);
+    step("What do eight small messages cost, and one that joins them?");
+    join_on_unix();
+    join_on_tcp();
 }

@@ -1,9 +1,9 @@
-# bench.gp -- draw round-trip, one-way and ratio, for bench.sh
+# pictures.gp -- draw round-trip, one-way and ratio, for bench.sh
 #
-# Reads the files that bench.awk left in the current directory, and makes a .svg
-# and a .png of each. Transports differ in colour, in point and in dashes. The
-# caller sets places and names, of transports, two lists; drawn, the numbers of
-# those in names that there are; and ratio, whether there are data for that.
+# Reads what tables.awk left in the current directory, and makes an .svg and a
+# .png of each. Transports differ in colour, in point and in dashes. The caller
+# sets two lists, places and names (of transports); drawn, the numbers of those
+# names that were measured; and ratio, whether there are data for that picture.
 # A picture is passed on without its table: it says where and when by itself.
 
 about = system("sed -En 's/^# (date: |kernel: |CPU: |([0-9]+ slices))/ \\2/p'" \

@@ -1,29 +1,35 @@
 #!/usr/bin/env bash
 # bench.sh -- what does a message cost, by transport, size and place?
 #
-# usage: scripts/bench.sh PROGRAM                    (build/62-transport-cost)
+# usage: scripts/bench/bench.sh PROGRAM                        (build/engine)
 #        where QUICK=1 TRANSPORTS=... SIZES=... PLACES=... may be set
 #
-# Has the program measure round trips and one way, at each place and size, and
-# floors, beside it, what is paid even without a message; all of a kind take
-# turns. Prints tables, and leaves build/bench/round-trip.csv and one-way.csv,
-# and the pictures that gnuplot makes of them. Files appear there only when they
-# are whole.
+# Has the program measure round trips and one way, at each place and size; all
+# transports of one place, size and metric take turns. Prints one screen, and
+# leaves in build/bench every table (tables.txt), every slice (round-trip.csv,
+# one-way.csv), and pictures, if there is gnuplot. Files appear there only when
+# they are whole. See README.md beside this file.
 #
 # Exit status: 0 measured; 1 failed; 2 for wrong usage.
 set -euo pipefail
 export LC_ALL=C # mawk would write 1,5 in other places, and read 1 in 1.5
 
-scripts=$(cd "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
+here=$(cd "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
 transports='unix-stream unix-seqpacket unix-dgram tcp udp pipe'
 floors='eventfd spin memcpy syscall clock'
 sizes='1 4 16 64 256 1024 4096 16384 65536 262144 1048576'
 places='self same cross'
-floor_size=8 # of those floors that have but one
+metrics='round-trip one-way'
+floor_size=8 # of the floors that have one size only: all but memcpy
 
 refuse() {
     echo "bench.sh: $1" >&2
     exit 2
+}
+
+fail() {
+    echo "bench.sh: $1" >&2
+    exit 1
 }
 
 # Prints what of list $3 is in $2, in its order and once; refuses what of $2 is
@@ -70,40 +76,37 @@ choose_cpus() {
     done
 }
 
-# Can transport $1 be measured at place $2, with size $3 and metric $4? What
-# an AF_UNIX message may have of SO_SNDBUF the program finds out.
+# Does the program measure transport $1 at place $2, with size $3 and metric $4?
+# What an AF_UNIX message may have of SO_SNDBUF the program finds out.
 can() {
     case $1 in
-        udp) (($3 <= 65507 && $3 != floor_size)) ;;
+        eventfd) [[ $3.$4 == "$floor_size.round-trip" ]] ;;
+        spin) [[ $2.$3.$4 == "cross.$floor_size.round-trip" ]] ;;
+        syscall | clock) [[ $2.$3.$4 == "self.$floor_size.round-trip" ]] ;;
         memcpy) [[ $2 == self && $3 != "$floor_size" ]] ;;
-        eventfd) [[ $3 == "$floor_size" && $4 == round-trip ]] ;;
-        spin) [[ $3.$4.$2 == "$floor_size.round-trip.cross" ]] ;;
-        syscall | clock) [[ $3.$4.$2 == "$floor_size.round-trip.self" ]] ;;
+        udp) (($3 <= 65507 && $3 != floor_size)) ;;
         *) [[ $3 != "$floor_size" ]] ;;
     esac
 }
 
-# Lines "PLACE SIZE METRIC TRANSPORT...", one for each run of a program; those
-# of floors apart.
+# Lines "PLACE SIZE METRIC TRANSPORT...", one for each run of the program.
 runs() {
-    local place size metric kind transport group
+    local place size metric transport group
     for place in $wanted_places; do
         for size in $floor_size $wanted_sizes; do
-            for metric in round-trip one-way; do
-                for kind in "$transports" "$floors"; do
-                    group=
-                    for transport in $wanted; do
-                        [[ " $kind " == *" $transport "* ]] || continue
-                        can "$transport" "$place" "$size" "$metric" || continue
+            for metric in $metrics; do
+                group=
+                for transport in $wanted; do
+                    ! can "$transport" "$place" "$size" "$metric" ||
                         group+=" $transport"
-                    done
-                    [[ -z $group ]] || echo "$place $size $metric$group"
                 done
+                [[ -z $group ]] || echo "$place $size $metric$group"
             done
         done
     done
 }
 
+# Shows how far it is, on a terminal; without an argument, nothing any more.
 progress() {
     if [[ -t 2 ]]; then
         printf '\r\e[K%s' "${1-}" >&2
@@ -112,24 +115,20 @@ progress() {
 
 # Measures all that file $1 lists, one line after the other.
 measure() {
-    local place size metric group ms peer measuring done=0 all
+    local place size metric group ms peer done=0 all
     all=$(wc -l <"$1")
     while read -r place size metric group <&3; do
         progress "$((++done)) of $all: $place, $size bytes, $metric"
         peer=$cpu
         [[ $place != cross ]] || peer=$other
-        [[ $place != self ]] || peer=-1
-        measuring=$program
-        [[ " $floors " != *" ${group%% *} "* ]] || measuring=$floors_program
         ms=$slice_ms # as long as the round trips timed one by one take, too
         [[ $metric == one-way ]] || ms=$((slice_ms * 3 / 4))
         # shellcheck disable=SC2086 # each transport is a word of its own
-        timeout --foreground 60 taskset -c "$cpu" "$measuring" "$place" \
+        timeout --foreground 60 taskset -c "$cpu" "$program" "$place" \
             "$size" "$metric" "$slices" "$ms" "$peer" $group \
             >>"$work/$metric" || {
             progress
-            echo "bench.sh: $place, $size bytes, $metric: it failed" >&2
-            exit 1
+            fail "$place, $size bytes, $metric: it failed"
         }
     done 3<"$1"
     progress
@@ -139,7 +138,7 @@ measure() {
 comments() {
     local model file
     model=$(sed -n 's/^model name[[:space:]]*: //p' /proc/cpuinfo | head -n 1)
-    echo "# $1"
+    echo "# $1: one row is one slice of one transport"
     echo "# date: $(date -u +%Y-%m-%dT%H:%M:%SZ)"
     echo "# kernel: $(uname -sr)"
     echo "# CPU: ${model:-$(uname -m)}"
@@ -152,59 +151,47 @@ comments() {
         echo "# $file: $({ tr '\t' ' ' <"$file"; } 2>/dev/null || echo unknown)"
     done
     echo "# $slices slices of $slice_ms ms"
-    echo '# sndbuf_bytes: as getsockopt() says before the first message'
-    echo '# self: a stream carries more than 65536 bytes in pieces of so' \
-        'many, one trip after the other'
+    echo '# columns: see scripts/bench/README.md'
 }
 
-# Makes the two files of what the program said.
 write_csv() {
-    {
-        comments 'round trips: one row is one slice of one transport'
-        echo '# percentiles: of so many samples, trips timed one by one, each' \
-            'with one reading of the clock; none of floors'
-        printf '%s,' place transport size_bytes sndbuf_bytes slice round_trips \
-            mean_ns p50_ns p99_ns p99.9_ns
-        echo max_ns,samples
-        awk -F, '{ printf "%s,%s,%s,%s,%s,%s,%.1f,%s,%s,%s,%s,%s\n", $1, $3,
-            $2, $4 ? $4 : "", $5, $6, $8 / $6, $9, $10, $11, $12, $13 }' \
-            "$work/round-trip"
-    } >"$work/round-trip.csv"
-    {
-        comments 'one way: one row is one slice of one transport'
-        echo '# mean and MB (10^6 bytes): of what was received, until the' \
-            'receiver had all'
-        printf '%s,' place transport size_bytes sndbuf_bytes slice messages \
-            lost mean_ns
-        echo MB_per_s
-        awk -F, '{ printf "%s,%s,%s,%s,%s,%s,%d,%.1f,%.3f\n", $1, $3, $2,
-            $4 ? $4 : "", $5, $6, $6 - $7, $8 / $7, 1e3 * $2 * $7 / $8 }' \
-            "$work/one-way"
-    } >"$work/one-way.csv"
+    local metric
+    for metric in $metrics; do
+        comments "$metric" >"$work/$metric.csv"
+        "$program" --header "$metric" >>"$work/$metric.csv"
+        cat "$work/$metric" >>"$work/$metric.csv"
+    done
+}
+
+# Has tables.awk show $1: screen, tables, or plot.
+show() {
+    awk -v show="$1" -v dir="$work" -v order="$wanted" \
+        -v places="$wanted_places" -v names="$transports" \
+        -f "$here/tables.awk" "$work/round-trip.csv" "$work/one-way.csv"
 }
 
 draw() {
     local name drawn='' number=0 ratio=0
     if ! command -v gnuplot >/dev/null; then
-        printf '\nno pictures: gnuplot is missing\n(apt-get: %s, %s; or %s)\n' \
-            gnuplot-nox 'elsewhere: gnuplot' 'scripts/setup.sh --dev'
+        echo 'No pictures: gnuplot is missing (apt-get: gnuplot-nox,' \
+            'elsewhere: gnuplot).'
         return 0
     fi
     for name in $transports; do
         ((++number))
         [[ " $wanted " != *" $name "* ]] || drawn+=" $number"
     done
+    show plot
     [[ -n $drawn && -e $work/trip-all.dat ]] || return 0
     [[ ! -e $work/all-ratio.dat ]] || ratio=1
     (cd "$work" && gnuplot -e "places = '$wanted_places'; drawn = '$drawn';
-        names = '$transports'; ratio = $ratio" "$scripts/bench.gp") || {
-        echo 'bench.sh: gnuplot failed' >&2
-        exit 1
-    }
+        names = '$transports'; ratio = $ratio" "$here/pictures.gp") ||
+        fail 'gnuplot failed'
+    echo 'Pictures:   round-trip, one-way, ratio; each .svg and .png, there'
 }
 
-main() {
-    (($# == 1)) || refuse 'usage: scripts/bench.sh PROGRAM'
+# Sets what is to be measured.
+read_settings() {
     [[ ${QUICK-} =~ ^[01]?$ ]] || refuse "QUICK: no $QUICK; there are: 0 1"
     slices=10 slice_ms=30
     wanted_sizes=$sizes
@@ -216,48 +203,50 @@ main() {
     wanted=$(chosen TRANSPORTS "${TRANSPORTS-$wanted}" "$wanted")
     wanted_sizes=$(chosen SIZES "${SIZES-$wanted_sizes}" "$sizes")
     wanted_places=$(chosen PLACES "${PLACES-$places}" "$places")
-    program=$(realpath -- "$1")
-    floors_program=${program%/*}/floors
-    [[ -x $program ]] || refuse "$1: no such program; 'make bench' builds it"
+}
 
-    command -v taskset >/dev/null || {
-        echo 'bench.sh: taskset is missing; install util-linux' >&2
-        exit 1
-    }
+# Sets work, a directory on the same file system as the results.
+make_work() {
+    if ! { mkdir -p build/bench && work=$(mktemp -d build/bench/.XXXXXX); } \
+        2>/dev/null; then
+        fail "cannot write to $PWD/build/bench"
+    fi
+    trap 'rm -rf "$work"' EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM
+    work=$(realpath "$work")
+}
+
+main() {
+    (($# == 1)) || refuse 'usage: scripts/bench/bench.sh PROGRAM'
+    read_settings
+    program=$(realpath -- "$1")
+    [[ -x $program ]] || refuse "$1: no such program; 'make bench' builds it"
+    command -v taskset >/dev/null ||
+        fail 'taskset is missing; install util-linux'
     choose_cpus
     if [[ -z $other && " $wanted_places " == *' cross '* ]]; then
         echo 'cross is left out: there are no two processors for it, each a' \
             'core of its own'
         wanted_places=${wanted_places//cross/}
     fi
-    if ! { mkdir -p build/bench && work=$(mktemp -d build/bench/.XXXXXX); } \
-        2>/dev/null; then
-        echo "bench.sh: cannot write to $PWD/build/bench" >&2
-        exit 1
-    fi
-    trap 'rm -rf "$work"' EXIT
-    trap 'exit 130' INT
-    trap 'exit 143' TERM
-    work=$(realpath "$work")
+    make_work
+
     touch "$work"/{round-trip,one-way}
     runs >"$work/runs"
-    [[ -s $work/runs ]] || refuse 'nothing of that can be measured here'
-    [[ -x $floors_program ]] || ! grep -qwE "${floors// /|}" "$work/runs" ||
-        refuse "$floors_program: no such program; 'make bench' builds it"
-    echo 'self: one thread. same: two processes, one core. cross: two cores.'
-    echo "Each figure is of $slices slices of $slice_ms ms, all in turn."
     measure "$work/runs"
     [[ -s $work/round-trip || -s $work/one-way ]] ||
         refuse 'nothing of that can be measured here'
     write_csv
-    awk -v dir="$work" -v order="$wanted" -v places="$wanted_places" \
-        -v names="$transports" \
-        -f "$scripts/bench.awk" "$work/round-trip.csv" "$work/one-way.csv"
+    show screen
+    show tables >"$work/tables.txt"
+
+    echo 'All tables: build/bench/tables.txt'
+    echo 'Each slice: build/bench/round-trip.csv, one-way.csv'
     draw
+    echo 'What the figures mean, and what they do not: scripts/bench/README.md'
     rm -f "$work"/{runs,round-trip,one-way,*.dat} build/bench/*.{svg,png}
     mv "$work"/* build/bench
-    echo
-    echo 'see build/bench'
 }
 
 main "$@"
