@@ -95,7 +95,7 @@ first_items() {
         question=$(sed -n '2s/.* -- //p' "$lab/${name#*-}.c")
         same "# Lab $((10#${name%%-*})): ${question^}" \
             "$(head -n 1 "$lab/README.md")" "$lab/README.md, title"
-        next=$(ls -d labs/[0-9]* | grep -A 1 -Fx "$lab" | tail -n 1)
+        next=$(printf '%s\n' labs/[0-9]* | grep -A 1 -Fx "$lab" | tail -n 1)
         last=$(sed -n '/^What you saw/,$p' "$lab/README.md" | tr '\n' ' ')
         [[ $last == *'[answers](answers.md)'* ]] ||
             same 'a link to answers.md' "$last" "$lab/README.md, its end"
@@ -108,8 +108,8 @@ first_items() {
     for answers in labs/*/answers.md; do
         expected=expected/$(basename "$(dirname "$answers")").txt
         odd=$(grep -vE '^$|^[0-9]+\. |^~' "$expected" |
-            grep -vE '^[a-zA-Z0-9_-]+ .*( = .|\.\.\.$)' || true)
-        same '' "$odd" "$expected, neither '= result' nor '...'"
+            grep -vE '^[a-zA-Z0-9_-]+ .*( = .|: .|\.\.\.$)' || true)
+        same '' "$odd" "$expected, neither a result nor '...'"
         verdicts=$(grep -E '\b(yes|no)$' "$expected" || true)
         same '' "$verdicts" "$expected, a verdict"
         wide=$(grep -E '^.{81}' "$expected" || true)

@@ -48,7 +48,7 @@ mentions() {
         while [[ $text =~ (^|[^0-9])([0-9]{2})-([a-z]+(-[a-z]+)*) ]]; do
             said=${BASH_REMATCH[2]} slug=${BASH_REMATCH[3]}
             text=${text#*"$said-$slug"}
-            is=(labs/[0-9][0-9]-"$slug")
+            is=(labs/??-"$slug")
             [[ -d ${is[0]} ]] || continue
             [[ ${is[0]} == "labs/$said-$slug" ]] ||
                 report "$file" "$line" "$said-$slug: want ${is[0]#labs/}"
