@@ -159,7 +159,7 @@ static int ask_open(int server, const char *path)
     struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
     if (cmsg && cmsg->cmsg_len == CMSG_LEN(sizeof(int)))
         memcpy(&fd, CMSG_DATA(cmsg), sizeof(int));
-    errno = n > 0 ? error : ECONNRESET;
+    errno = n == sizeof(error) ? error : ECONNRESET;
     return fd;
 }
 
