@@ -213,6 +213,8 @@ static void lend(int end, pid_t receiver)
 
 int main(void)
 {
+    need_proc();
+
     int before = open_descriptors();
 
     step("Is it the number that travels?");

@@ -211,6 +211,8 @@ static void exec_flag(void)
 
 int main(void)
 {
+    need_proc();
+
     int before = open_descriptors();
 
     step("Are pairs and pipes for relatives only?");

@@ -206,6 +206,7 @@ static void need_padding(void)
 int main(void)
 {
     need_padding();
+    need_proc();
 
     int before = open_descriptors();
 

@@ -235,6 +235,8 @@ int main(int argc, char *argv[])
     if (argc == 2 && strcmp(argv[0], "open-server") == 0)
         server(argv[1]);
 
+    need_proc();
+
     step("Who opens the file that the client reads?");
     make_vault();
     pid_t child = start_server(sv);

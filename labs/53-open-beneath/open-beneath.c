@@ -229,6 +229,8 @@ static void remove_files(void)
 
 int main(void)
 {
+    need_proc();
+
     step("What if the server opens whatever it is asked for?");
     make_files();
     try_all(as_it_is);
