@@ -1,17 +1,22 @@
 /*
  * 04-abstract-namespace -- what is the name of a socket that has no file?
  *
- * If sun_path begins with a zero byte, the name is abstract: all the bytes
- * that the address length covers, zeros too, in a table of the kernel. It
- * needs no directory, has no permissions, and goes with the last descriptor.
+ * The bytes of sun_path, if the first of them is zero: an abstract name. The
+ * length of the address says where the name ends, and zeros count. The kernel
+ * keeps the name in a table of its own until the last descriptor of the socket
+ * is closed. The name has no permissions.
  *
- *     sun_family | 0 l a b - P I D | 0 0 0 0 0 0 ...
- *     <------------ len ----------> <- not the name
+ *     sun_family           sun_path
+ *     +---------+----------------------------------------------------
+ *     | AF_UNIX | 0  l  a  b  -  0  0  1  2  3  4  5 | 0  0  0  0 ...
+ *     +---------+----------------------------------------------------
+ *     |<-- 2 -->|<------------- 12 bytes ----------->|
+ *     |<----- the length of the address is 14 ------>|
  *
- * See unix(7), bind(2), getsockname(2), proc(5).
+ * See unix(7), bind(2), sendto(2), proc(5).
  */
-#define _GNU_SOURCE    // struct ucred
-
+#include <dirent.h>
+#include <errno.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -25,225 +30,288 @@
 
 #include "../../common/lab.h"
 
+static const char greeting[] = "hello";
+
+/* The two names that this lab compares. choose_name() fills in the first. */
+static struct sockaddr_un abstract = {.sun_family = AF_UNIX};
+static socklen_t abstract_length;
 static const struct sockaddr_un file = {.sun_family = AF_UNIX,
                                         .sun_path = "server.sock"};
 
-/* The result counts the zero byte in front, and not the one at the end. The pid
- * is the first process's, whoever calls: all processes of a lab must mean the
- * same name, and two students on one machine must not. */
-static socklen_t abstract_name(struct sockaddr_un *addr)
+static char pid_digits[16];
+
+/* The length of an address whose name has so many bytes. */
+static socklen_t address_length(size_t name_bytes)
 {
-    *addr = (struct sockaddr_un){.sun_family = AF_UNIX};
-    int n = CHECK(snprintf(addr->sun_path, sizeof(addr->sun_path), "%clab-%d",
-                           0, lab_process));
-    return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + (size_t)n);
+    return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + name_bytes);
 }
 
-/* The kernel lists all AF_UNIX sockets in /proc/net/unix. A name ends its line,
- * and has an @ for each of its zero bytes. */
-static const char *listed(const char *ending)
+/* All processes of this machine share the table of abstract names. With the
+ * process number in the name, two runs at the same time do not meet. */
+static void choose_name(const char *prefix)
 {
-    char line[256], wanted[32];    // no line is longer than 200
-    const char *answer = "no";
+    char *letters = abstract.sun_path + 1;    // sun_path[0] stays zero
+
+    snprintf(pid_digits, sizeof(pid_digits), "%07d", getpid());
+    snprintf(letters, sizeof(abstract.sun_path) - 1, "%s%s", prefix,
+             pid_digits);
+    abstract_length = address_length(1 + strlen(letters));
+}
+
+/* The process number differs on each run, so the lab prints PID instead. */
+static const char *masked(const char *name)
+{
+    static char text[128];    // good until the next call
+    const char *pid = strstr(name, pid_digits);
+
+    if (!pid)
+        return name;
+    snprintf(text, sizeof(text), "%.*sPID%s", (int)(pid - name), name,
+             pid + strlen(pid_digits));
+    return text;
+}
+
+/* An abstract name with @ for its first byte, as tools show it; a path in
+ * quotes. */
+static const char *shown(const struct sockaddr_un *address)
+{
+    static char text[160];    // good until the next call
+
+    if (address->sun_path[0] == '\0')
+        snprintf(text, sizeof(text), "@%s", masked(address->sun_path + 1));
+    else
+        snprintf(text, sizeof(text), "\"%s\"", masked(address->sun_path));
+    return text;
+}
+
+/* What ls would show. The runner starts the lab in an empty directory. */
+static void say_files(void)
+{
+    int files = 0;
+    DIR *directory = opendir(".");
+
+    if (!directory)
+        fail("opendir(\".\")", __FILE__, __LINE__);
+    errno = 0;
+    struct dirent *entry = readdir(directory);
+    while (entry) {
+        if (entry->d_name[0] != '.')
+            files++;
+        entry = readdir(directory);
+    }
+    if (errno != 0)
+        fail("readdir()", __FILE__, __LINE__);
+    CHECK(closedir(directory));
+    say("files in this directory: %d", files);
+}
+
+/* /proc/net/unix has a line for each Unix socket. The seventh word is the inode
+ * of the socket, which fstat() tells, too. The eighth word is the name. */
+static void say_name_in_proc(int fd)
+{
+    char line[256], name[128];    // no line and no name is longer
+    struct stat status;
+    unsigned long inode;
+
+    CHECK(fstat(fd, &status));
     FILE *table = fopen("/proc/net/unix", "r");
     if (!table)
         fail("fopen(\"/proc/net/unix\")", __FILE__, __LINE__);
-    snprintf(wanted, sizeof(wanted), " @lab-%d%s\n", lab_process, ending);
-    while (fgets(line, sizeof(line), table))
-        if (strstr(line, wanted))
-            answer = "yes";
+    while (fgets(line, sizeof(line), table)) {
+        int words =
+            sscanf(line, "%*s %*s %*s %*s %*s %*s %lu %127s", &inode, name);
+        if (words == 2 && inode == status.st_ino)
+            say("/proc/net/unix has: %s", masked(name));
+    }
     if (ferror(table))
         fail("fgets()", __FILE__, __LINE__);
     CHECK(fclose(table));
-    return answer;
 }
 
-/* A name that was free is taken for as long as the returned socket is open. */
-static int try_bind(const char *what, int type, const void *addr, socklen_t len)
+/* If the name is taken, the socket stays without a name. */
+static int open_and_bind(const struct sockaddr_un *address, socklen_t length)
 {
-    int sock = CHECK(socket(AF_UNIX, type, 0));
+    int fd = CHECK(socket(AF_UNIX, SOCK_DGRAM, 0));
 
-    say("bind(%s) = %s", what, RESULT(bind(sock, addr, len), EADDRINUSE));
-    return sock;
+    const char *result =
+        RESULT(bind(fd, (const struct sockaddr *)address, length), EADDRINUSE);
+    say("bind(%s, %u bytes) = %s", shown(address), length, result);
+    return fd;
 }
 
-static void no_file(void)
+static ssize_t send_greeting(int fd, const struct sockaddr_un *address,
+                             socklen_t length)
 {
-    struct sockaddr_un addr;
-    socklen_t len = abstract_name(&addr);
+    return sendto(fd, greeting, strlen(greeting), 0,
+                  (const struct sockaddr *)address, length);
+}
 
+static void say_sent(const struct sockaddr_un *address, socklen_t length,
+                     const char *result)
+{
+    say("sendto(\"%s\", %s, %u bytes) = %s", greeting, shown(address), length,
+        result);
+}
+
+/* ECONNREFUSED means that no socket has this name. */
+static void greet(int fd, const struct sockaddr_un *address, socklen_t length)
+{
+    const char *result =
+        RESULT(send_greeting(fd, address, length), ECONNREFUSED);
+
+    say_sent(address, length, result);
+}
+
+/* The same two questions about a name of each kind. */
+static void where_it_can_be_seen(void)
+{
     role("server");
-    int sock = try_bind("@lab-PID", SOCK_STREAM, &addr, len);
-    say("access(\"lab-PID\") = %s",
-        RESULT(access(addr.sun_path + 1, F_OK), ENOENT));
-    say("/proc/net/unix has @lab-PID: %s", listed(""));
-    CHECK(close(sock));
-}
+    int first = open_and_bind(&abstract, abstract_length);
+    say_files();
+    say_name_in_proc(first);
 
-static void client(const void *addr, socklen_t len)
-{
-    char answer[16];
-    int server = CHECK(socket(AF_UNIX, SOCK_STREAM, 0));
+    int second = open_and_bind(&file, sizeof(file));
+    say_files();
+    say_name_in_proc(second);
 
-    role("client");
-    say("connect(@lab-PID, len + 1) = %s",
-        RESULT(connect(server, addr, len + 1), ECONNREFUSED));
-    say("connect(@lab-PID, sizeof(struct sockaddr_un)) = %s",
-        RESULT(connect(server, addr, sizeof(struct sockaddr_un)),
-               ECONNREFUSED));
-    say("connect(@lab-PID, len), write(\"hello\")");
-    CHECK(connect(server, addr, len));
-    CHECK(write(server, "hello", 5));
-    ssize_t n = CHECK(read(server, answer, sizeof(answer)));
-    say("read() = %zd \"%.*s\"", n, (int)n, answer);
-    _exit(EXIT_SUCCESS);
-}
-
-static void exact_length(void)
-{
-    char greeting[16];
-    struct sockaddr_un addr;
-    socklen_t len = abstract_name(&addr);
-
-    int listener = try_bind("@lab-PID, len", SOCK_STREAM, &addr, len);
-    CHECK(listen(listener, 1));
-    pid_t child = CHECK(fork());
-    if (child == 0) {
-        CHECK(close(listener));    // or this copy would keep the name, too
-        client(&addr, len);
-    }
-    int peer = CHECK(accept(listener, NULL, NULL));
-    ssize_t n = CHECK(read(peer, greeting, sizeof(greeting)));
-    say("read() = %zd \"%.*s\", write(\"welcome\")", n, (int)n, greeting);
-    CHECK(write(peer, "welcome", 7));
-    reap(child);
-
-    int longer = try_bind("@lab-PID, len + 1", SOCK_STREAM, &addr, len + 1);
-    say("/proc/net/unix has @lab-PID@: %s", listed("@"));
-    CHECK(close(longer));
-    CHECK(close(peer));
-    CHECK(close(listener));
-}
-
-/* SUN_LEN() is made for paths, and counts to the first zero byte. To bind(),
- * a family alone is a request for any free name. */
-static void sun_len(void)
-{
-    struct sockaddr_un addr;
-    socklen_t len = abstract_name(&addr), trap = (socklen_t)SUN_LEN(&addr);
-
-    say("SUN_LEN(&addr) = %u", trap);
-    int sock = try_bind("@lab-PID, SUN_LEN(&addr)", SOCK_STREAM, &addr, trap);
-    say("/proc/net/unix has @lab-PID: %s", listed(""));
-    len = sizeof(addr);
-    CHECK(getsockname(sock, (struct sockaddr *)&addr, &len));
-    say("getsockname(): %u bytes, the kernel's choice", len);
-    CHECK(close(sock));
-}
-
-static void same_name(void)
-{
-    struct sockaddr_un addr;
-    socklen_t len = abstract_name(&addr);
-
-    int stream = try_bind("stream, @lab-PID", SOCK_STREAM, &addr, len);
-    int second = try_bind("second stream, @lab-PID", SOCK_STREAM, &addr, len);
-    int dgram = try_bind("dgram, @lab-PID", SOCK_DGRAM, &addr, len);
-    /* Without the zero byte in front it is a path, and bind() makes a file. */
-    memmove(addr.sun_path, addr.sun_path + 1, sizeof(addr.sun_path) - 1);
-    int path = try_bind("path, \"lab-PID\"", SOCK_STREAM, &addr, len);
-    CHECK(unlink(addr.sun_path));
-    CHECK(close(stream));
+    CHECK(close(first));
     CHECK(close(second));
-    CHECK(close(dgram));
-    CHECK(close(path));
-}
-
-static void killed(void)
-{
-    struct sockaddr_un addr;
-    socklen_t len = abstract_name(&addr);
-    int status;
-
-    pid_t child = CHECK(fork());
-    if (child == 0) {
-        role("first");
-        try_bind("@lab-PID", SOCK_STREAM, &addr, len);
-        try_bind("\"server.sock\"", SOCK_STREAM, &file, sizeof(file));
-        say("kill(getpid(), SIGKILL)");
-        CHECK(kill(getpid(), SIGKILL));    // so it can neither close nor unlink
-    }
-    CHECK(waitpid(child, &status, 0));
-
-    role("second");
-    say("the first was killed: %s",
-        WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL ? "yes" : "no");
-    CHECK(close(try_bind("@lab-PID", SOCK_STREAM, &addr, len)));
-    CHECK(close(try_bind("\"server.sock\"", SOCK_STREAM, &file, sizeof(file))));
     CHECK(unlink(file.sun_path));
 }
 
-/* Root passes any mode by its capabilities, and is a user like others without
- * them; an ordinary user has none to lose. */
-static void unprivileged(const void *addr, socklen_t len)
+/* The client has the same bytes as the server, and behind them only zeros. It
+ * tries three lengths. In the end somebody else binds with the second length.
+ * One process plays all of them. */
+static void end_of_abstract_name(void)
 {
-    int server = CHECK(socket(AF_UNIX, SOCK_STREAM, 0));
-    role("client");
-    as_ordinary_user();
-    say("connect(\"server.sock\") = %s",
-        RESULT(connect(server, (const void *)&file, sizeof(file)), EACCES));
-    say("connect(@lab-PID) = %d", CHECK(connect(server, addr, len)));
-    _exit(EXIT_SUCCESS);
-}
-
-static void permissions(void)
-{
-    struct sockaddr_un addr;
-    struct ucred cred;
-    socklen_t len = abstract_name(&addr), cred_len = sizeof(cred);
+    int client = CHECK(socket(AF_UNIX, SOCK_DGRAM, 0));
 
     role("server");
-    int path = try_bind("\"server.sock\"", SOCK_STREAM, &file, sizeof(file));
-    int listener = try_bind("@lab-PID", SOCK_STREAM, &addr, len);
-    CHECK(listen(path, 1));
-    CHECK(listen(listener, 1));
-    say("chmod(\"server.sock\", 0) = %d", CHECK(chmod(file.sun_path, 0)));
-    say("fchmod(listener, 0) = %d", CHECK(fchmod(listener, 0)));
+    int server = open_and_bind(&abstract, abstract_length);
+
+    role("client");
+    greet(client, &abstract, abstract_length);
+    greet(client, &abstract, abstract_length + 1);
+    greet(client, &abstract, sizeof(abstract));
+
+    role("other");
+    int other = open_and_bind(&abstract, abstract_length + 1);
+    say_name_in_proc(other);
+
+    CHECK(close(client));
+    CHECK(close(server));
+    CHECK(close(other));
+}
+
+/* The same with a path. The first length ends before the zero byte that ends
+ * the string, the second behind it. */
+static void end_of_path(void)
+{
+    socklen_t letters = address_length(strlen(file.sun_path));
+    int client = CHECK(socket(AF_UNIX, SOCK_DGRAM, 0));
+
+    role("server");
+    int server = open_and_bind(&file, sizeof(file));
+
+    role("client");
+    greet(client, &file, letters);
+    greet(client, &file, letters + 1);
+    greet(client, &file, sizeof(file));
+
+    role("other");
+    int other = open_and_bind(&file, letters + 1);
+
+    CHECK(close(client));
+    CHECK(close(server));
+    CHECK(close(other));
+    CHECK(unlink(file.sun_path));
+}
+
+/* fork() gives the helper a copy of each descriptor. SIGKILL ends the helper
+ * before it can call close() or unlink(). */
+static void when_it_is_free(void)
+{
+    role("old");
+    int old_abstract = open_and_bind(&abstract, abstract_length);
+    int old_file = open_and_bind(&file, sizeof(file));
+
+    pid_t helper = CHECK(fork());
+    if (helper == 0) {
+        role("helper");
+        CHECK(pause());    // until SIGKILL: it never returns
+        _exit(EXIT_FAILURE);
+    }
+    int closed = CHECK(close(old_abstract));
+    say("close(old_abstract) = %d", closed);
+    closed = CHECK(close(old_file));
+    say("close(old_file) = %d", closed);
+
+    role("new");
+    int too_early = open_and_bind(&abstract, abstract_length);
+    int killed = CHECK(kill(helper, SIGKILL));
+    say("kill(helper, SIGKILL) = %d", killed);
+    CHECK(waitpid(helper, NULL, 0));
+
+    int new_abstract = open_and_bind(&abstract, abstract_length);
+    int new_file = open_and_bind(&file, sizeof(file));
+
+    CHECK(close(too_early));
+    CHECK(close(new_abstract));
+    CHECK(close(new_file));
+    CHECK(unlink(file.sun_path));
+}
+
+/* Mode 0 means: nobody may read, write, or execute. Root may do so in spite of
+ * it, so the client becomes an ordinary user first. */
+static void who_may_send(void)
+{
+    role("server");
+    int abstract_fd = open_and_bind(&abstract, abstract_length);
+    int file_fd = open_and_bind(&file, sizeof(file));
+    int changed = CHECK(fchmod(abstract_fd, 0));
+    say("fchmod(abstract_fd, 0) = %d", changed);
+    changed = CHECK(chmod(file.sun_path, 0));
+    say("chmod(\"%s\", 0) = %d", file.sun_path, changed);
+
     pid_t child = CHECK(fork());
     if (child == 0) {
-        CHECK(close(path));
-        CHECK(close(listener));
-        unprivileged(&addr, len);
+        role("client");
+        CHECK(close(abstract_fd));
+        CHECK(close(file_fd));
+        as_ordinary_user();
+
+        int fd = CHECK(socket(AF_UNIX, SOCK_DGRAM, 0));
+        greet(fd, &abstract, abstract_length);
+        const char *result =
+            RESULT(send_greeting(fd, &file, sizeof(file)), EACCES);
+        say_sent(&file, sizeof(file), result);
+        _exit(EXIT_SUCCESS);
     }
     reap(child);
 
-    int peer = CHECK(accept(listener, NULL, NULL));
-    CHECK(getsockopt(peer, SOL_SOCKET, SO_PEERCRED, &cred, &cred_len));
-    say("SO_PEERCRED pid == child pid: %s", cred.pid == child ? "yes" : "no");
-    say("SO_PEERCRED uid == own uid: %s", cred.uid == geteuid() ? "yes" : "no");
-    CHECK(close(peer));
-    CHECK(close(listener));
-    CHECK(close(path));
+    CHECK(close(abstract_fd));
+    CHECK(close(file_fd));
     CHECK(unlink(file.sun_path));
 }
 
 int main(void)
 {
-    step("Where is a name that is in no directory?");
-    no_file();
+    if (access("/proc/net/unix", R_OK) == -1)
+        skip("this lab reads /proc/net/unix: mount /proc");
+    choose_name("lab-");
 
-    step("Where does the name end?");
-    exact_length();
+    step("Where can the name be seen?");
+    where_it_can_be_seen();
 
-    step("What does SUN_LEN() make of it?");
-    sun_len();
+    step("Where does an abstract name end?");
+    end_of_abstract_name();
 
-    step("What else may have the same name?");
-    same_name();
+    step("Where does a path end?");
+    end_of_path();
 
-    step("What does SIGKILL leave behind?");
-    killed();
+    step("When is the name free again?");
+    when_it_is_free();
 
-    step("Whom does mode 0 keep out?");
-    permissions();
+    step("Who may send to the name?");
+    who_may_send();
 }
