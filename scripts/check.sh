@@ -44,12 +44,17 @@ differences() {
     (($1 != 0)) || lines=-0 # all of it
     diff -U 9999 --label "expected/$name.txt" --label yours \
         <(head -n "$lines" "$work/expected") "$work/masked" | awk '
+        function flush(    i) {
+            for (i = 1; differs && i <= count; i++)
+                print block[i]
+            count = differs = 0
+        }
         NR <= 2 { print; next }
         /^@@/ { next }
-        { block = block $0 "\n" }
+        { block[++count] = $0 }
         /^[-+]/ { differs = 1 }
-        /^.?$/ { if (differs) printf "%s", block; block = ""; differs = 0 }
-        END { if (differs) printf "%s", block }' | paint || true
+        /^.?$/ { flush() }
+        END { flush() }' | paint || true
 }
 
 # On a terminal, in colour: what was expected, and what came instead.
@@ -64,8 +69,8 @@ paint() {
 # Of a lab that ended early, the step that it came to.
 last_step() {
     echo 'It came as far as this:'
-    awk '/^[0-9]+\. / { step = "" } { step = step $0 "\n" }
-        END { printf "%s", step }' "$work/masked"
+    awk '/^[0-9]+\. / { count = 0 } { step[++count] = $0 }
+        END { for (i = 1; i <= count; i++) print step[i] }' "$work/masked"
 }
 
 # What to see and to try next. The lab has status $1.
