@@ -13,6 +13,7 @@
  *     error_name(error)     "EAGAIN" for the number EAGAIN
  *     reap(child)           wait for a child, and insist that it succeeded
  *     skip(reason)          this machine cannot show what the lab is about
+ *     need_proc()           skip the lab if there is no /proc
  *     as_ordinary_user()    root gives up what lets it pass permissions
  *     open_descriptors()    how many descriptors this process has
  *
@@ -214,6 +215,16 @@ static inline _Noreturn void skip(const char *reason)
 {
     fprintf(stderr, "%s\n", reason);
     exit(77);
+}
+
+/* A container need not have it. */
+static inline void need_proc(void)
+{
+    int found = access("/proc/self/fd", F_OK);
+
+    if (found == -1 && errno == ENOENT)
+        skip("this lab reads /proc: mount -t proc proc /proc");
+    check(found, "access(\"/proc/self/fd\")", NULL, 0);
 }
 
 /* The process has no capabilities afterwards, so permissions hold for root as

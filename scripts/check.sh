@@ -30,7 +30,7 @@ complaint() {
         echo 'it printed on standard error'
     elif [[ ! -e $expected ]]; then
         echo "there is no expected/$name.txt"
-    elif ! cmp -s "$expected" "$work/masked"; then
+    elif ! cmp -s "$work/expected" "$work/masked"; then
         echo "it differs from expected/$name.txt"
     fi
 }
@@ -43,7 +43,7 @@ differences() {
     lines=$(wc -l <"$work/masked")
     (($1 != 0)) || lines=-0 # all of it
     diff -U 9999 --label "expected/$name.txt" --label yours \
-        <(head -n "$lines" "$expected") "$work/masked" | awk '
+        <(head -n "$lines" "$work/expected") "$work/masked" | awk '
         NR <= 2 { print; next }
         /^@@/ { next }
         { block = block $0 "\n" }
@@ -54,7 +54,7 @@ differences() {
 
 # On a terminal, in colour: what was expected, and what came instead.
 paint() {
-    if [[ -t 1 && -z ${NO_COLOR-} && ${TERM-dumb} != dumb ]]; then
+    if [[ -n $live && -t 3 && -z ${NO_COLOR-} && ${TERM-dumb} != dumb ]]; then
         sed $'s/^-.*/\e[31m&\e[0m/; s/^+.*/\e[32m&\e[0m/'
     else
         cat
@@ -71,8 +71,13 @@ last_step() {
 # What to see and to try next. The lab has status $1.
 explain() {
     [[ -n $live ]] || cat "$work/err"
-    [[ ! -e $expected ]] || differences "$1"
-    (($1 == 0)) || [[ -n $live || ! -s $work/masked ]] || last_step
+    local differences=
+    [[ ! -e $expected ]] || differences=$(differences "$1")
+    if [[ -n $differences ]]; then
+        printf '%s\n' "$differences"
+    elif [[ $1 != 0 && -z $live && -s $work/masked ]]; then
+        last_step
+    fi
     if (($1 == 0)); then
         echo "next: undo the change; or, if this output is right:" \
             "make accept-$number"
@@ -119,6 +124,7 @@ check_wishes() {
 }
 
 main() {
+    exec 3>&1 # the terminal, perhaps
     live=
     if [[ ${1-} == --live ]]; then
         live=--live
@@ -149,6 +155,8 @@ main() {
         exit 77
     fi
     sed -E -f "$scripts/mask.sed" "$work/out" >"$work/masked"
+    [[ ! -e $expected ]] ||
+        sed -E -f "$scripts/mask.sed" "$expected" >"$work/expected"
     why=$(complaint "$status")
     if [[ -z $why ]]; then
         verdict ok "$title"

@@ -105,9 +105,12 @@ static void client_first(void)
     pid_t child = CHECK(fork());
     if (child == 0) {
         CHECK(close(listener));
-        int server = connected("client");
-        say("connect() = 0, write(\"hello\") = %d",
-            CHECK(write(server, "hello", 5)));
+        role("client");
+        int server = CHECK(socket(AF_UNIX, SOCK_STREAM, 0));
+        int result = CHECK(connect(server, (const struct sockaddr *)&address,
+                                   sizeof(address)));
+        int n = CHECK(write(server, "hello", 5));
+        say("connect() = %d, write(\"hello\") = %d", result, n);
         _exit(EXIT_SUCCESS);    // and the kernel closes the connection
     }
     reap(child);
@@ -192,8 +195,9 @@ static void client(const char *who, const char *question)
     _exit(EXIT_SUCCESS);    // and the kernel closes the connection
 }
 
-/* Capitals for whatever comes, until the client has closed. */
-static void serve(int peer)
+/* Capitals for whatever comes, until the client has closed. The result is that
+ * of the last read(). */
+static ssize_t serve(int peer)
 {
     char text[64];
     ssize_t n;
@@ -205,6 +209,7 @@ static void serve(int peer)
         say("write(\"%.*s\")", (int)n, text);
         CHECK(write(peer, text, (size_t)n));
     }
+    return n;
 }
 
 static void three_dialogues(void)
@@ -220,8 +225,8 @@ static void three_dialogues(void)
             client(names[i], questions[i]);
         }
         int peer = CHECK(accept(listener, NULL, NULL));
-        serve(peer);
-        say("read() = 0, close(peer) = %d", CHECK(close(peer)));
+        ssize_t n = serve(peer);
+        say("read() = %zd, close(peer) = %d", n, CHECK(close(peer)));
         reap(child);
     }
     closed(listener);

@@ -53,26 +53,33 @@ static void failed(struct client *c, const char *call)
 
 /* A whole line is answered; so is what fills the room. It must not stay full:
  * a recv() without room returns 0, and would be taken for the end of file. */
-static void take(struct client *c)
+static void receive(struct client *c)
 {
     ssize_t n = recv(c->fd, c->line + c->len, ROOM - c->len, 0);
 
-    if (n == -1)
+    if (n == -1) {
         failed(c, "recv()");
-    if (n == 0 && c->len > 0)
-        say("recv() = 0 inside a line");
-    if (n == 0)
+        return;
+    }
+    if (n == 0) {
+        if (c->len > 0)
+            say("recv() = %zd inside a line", n);
         drop(c);
-    for (; n > 0; n--) {
-        char *byte = &c->line[c->len++];
-        *byte = (char)toupper((unsigned char)*byte);
-        if (*byte == '\n' || c->len == ROOM)
+        return;
+    }
+
+    for (ssize_t i = 0; i < n; i++) {
+        char byte = (char)toupper((unsigned char)c->line[c->len]);
+
+        c->line[c->len] = byte;
+        c->len++;
+        if (byte == '\n' || c->len == ROOM)
             c->answer = c->len;
     }
 }
 
 /* send() may take a part. What is left moves to the front, and waits. */
-static void give(struct client *c)
+static void send_answer(struct client *c)
 {
     ssize_t n = send(c->fd, c->line, c->answer, MSG_NOSIGNAL);
 
@@ -85,40 +92,73 @@ static void give(struct client *c)
     memmove(c->line, c->line + n, c->len);
 }
 
-/* poll() ignores a descriptor of -1: a free place, or the listener when there
- * is none. After the last client, another server would wait for the next. */
+static struct client *free_place(struct client clients[])
+{
+    for (int i = 0; i < PLACES; i++)
+        if (clients[i].fd == -1)
+            return &clients[i];
+    return NULL;
+}
+
+static int count_clients(const struct client clients[])
+{
+    int count = 0;
+
+    for (int i = 0; i < PLACES; i++)
+        if (clients[i].fd != -1)
+            count++;
+    return count;
+}
+
+static void admit(int listener, struct client *place)
+{
+    int fd = CHECK(accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC));
+    const int least = 1;    // less than the kernel allows: it takes that
+
+    /* A small send buffer: step 3 is short. */
+    CHECK(setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &least, sizeof(least)));
+    place->fd = fd;
+}
+
+/* What to wait for: of a client, either that its answer can be sent or that its
+ * next line comes. poll() passes over a descriptor of -1: a free place, or the
+ * listener while there is no free place. */
+static void wait_for_all(int listener, const struct client clients[],
+                         struct pollfd polled[])
+{
+    for (int i = 0; i < PLACES; i++) {
+        polled[i].fd = clients[i].fd;
+        polled[i].events = clients[i].answer > 0 ? POLLOUT : POLLIN;
+    }
+    polled[PLACES].fd = listener;
+    polled[PLACES].events = POLLIN;
+
+    CHECK(poll(polled, PLACES + 1, -1));
+}
+
+/* After the last client it returns; another server would wait for the next. */
 static void serve(int listener)
 {
     struct client clients[PLACES] = {{.fd = -1}, {.fd = -1}, {.fd = -1}};
     struct pollfd polled[PLACES + 1];
-    int present = 0;
 
     do {
-        struct client *place = NULL;
-        for (int i = PLACES; i-- > 0;) {
-            polled[i].fd = clients[i].fd;
-            polled[i].events = clients[i].answer > 0 ? POLLOUT : POLLIN;
-            if (clients[i].fd == -1)
-                place = &clients[i];
-        }
-        polled[PLACES] =
-            (struct pollfd){.fd = place ? listener : -1, .events = POLLIN};
-        CHECK(poll(polled, PLACES + 1, -1));
+        struct client *place = free_place(clients);
+
+        wait_for_all(place ? listener : -1, clients, polled);
+
         for (int i = 0; i < PLACES; i++) {
-            if (polled[i].revents != 0 && clients[i].answer > 0)
-                give(&clients[i]);
-            else if (polled[i].revents != 0)
-                take(&clients[i]);
-            present -= clients[i].fd != polled[i].fd;    // 1 if it was dropped
+            if (polled[i].revents == 0)
+                continue;
+            if (clients[i].answer > 0)
+                send_answer(&clients[i]);
+            else
+                receive(&clients[i]);
         }
-        if (polled[PLACES].revents != 0) {
-            place->fd = CHECK(
-                accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC));
-            CHECK(setsockopt(place->fd, SOL_SOCKET, SO_SNDBUF, &(int){1},
-                             sizeof(int)));    // the least: step 3 is short
-            present++;
-        }
-    } while (present > 0);
+
+        if (polled[PLACES].revents != 0)
+            admit(listener, place);
+    } while (count_clients(clients) > 0);
 }
 
 struct person {
@@ -126,6 +166,59 @@ struct person {
     int fd;
 };
 
+static void tell(const struct person *p, const char *text)
+{
+    role(p->name);
+    CHECK(send(p->fd, text, strlen(text), MSG_NOSIGNAL));
+}
+
+/* What is sent is printed as it is written; and after the answer, if there is
+ * to be one: by then the server has said what it has to. */
+#define TELL(who, text) (tell(who, text), say("send(%s)", #text))
+#define ASK(who, text) (tell(who, text), hear(who, #text))
+
+/* Reads byte by byte, so that nothing of the next answer is taken. */
+static void hear(const struct person *p, const char *written)
+{
+    char line[64];    // longer than any answer
+    size_t len = 0;
+    char byte = '\0';
+
+    while (byte != '\n' && len < sizeof(line)) {
+        if (CHECK(recv(p->fd, &byte, 1, 0)) == 0)
+            break;
+        line[len] = byte;
+        len++;
+    }
+    if (byte == '\n')
+        say("send(%s), answer \"%.*s\\n\"", written, (int)len - 1, line);
+    else
+        say("send(%s), answer \"%.*s\"", written, (int)len, line);
+}
+
+/* An empty line, and its answer, about which nothing is said. */
+static void exchange(const struct person *p)
+{
+    char byte = '\0';
+
+    tell(p, "\n");
+    ssize_t n = CHECK(recv(p->fd, &byte, 1, 0));
+    if (n != 1 || byte != '\n')
+        say("recv() = %zd, and it is no empty line", n);
+}
+
+static void hang_up(struct person *p)
+{
+    role(p->name);
+    say("close()");
+    CHECK(close(p->fd));
+    p->fd = -1;
+}
+
+/* Who has an answer has been accepted, and has its place: ann the first, bob
+ * the second, eve the third. In this order the server looks at them. So when a
+ * client is answered, those before it have been seen to, and what the server
+ * said of them has been printed. */
 static void scene(void (*play)(struct person *ann, struct person *bob,
                                struct person *eve))
 {
@@ -142,11 +235,14 @@ static void scene(void (*play)(struct person *ann, struct person *bob,
         _exit(EXIT_SUCCESS);
     }
     CHECK(close(listener));
+
     for (int i = 0; i < 3; i++) {
         cast[i].fd = CHECK(socket(AF_UNIX, SOCK_STREAM, 0));
         CHECK(connect(cast[i].fd, name, sizeof(address)));
+        exchange(&cast[i]);
     }
     play(&cast[0], &cast[1], &cast[2]);
+
     for (int i = 0; i < 3; i++)
         if (cast[i].fd != -1)
             CHECK(close(cast[i].fd));
@@ -154,39 +250,10 @@ static void scene(void (*play)(struct person *ann, struct person *bob,
     CHECK(unlink(address.sun_path));
 }
 
-static void tell(const struct person *p, const char *text)
-{
-    role(p->name);
-    CHECK(send(p->fd, text, strlen(text), MSG_NOSIGNAL));
-}
-
-/* What is sent is printed as it is written; and after the answer, if there is
- * to be one: by then the server has said what it has to. */
-#define TELL(who, text) (tell(who, text), say("send(%s)", #text))
-#define ASK(who, text) (tell(who, text), hear(who, #text))
-
-static void hear(const struct person *p, const char *written)
-{
-    char line[64] = "";    // longer than any answer
-
-    for (size_t n = 1, len = 0; n > 0 && !strchr(line, '\n'); len += n)
-        n = (size_t)CHECK(recv(p->fd, &line[len], sizeof(line) - 1 - len, 0));
-    say("send(%s), answer \"%.*s%s\"", written, (int)strcspn(line, "\n"), line,
-        strchr(line, '\n') ? "\\n" : "");
-}
-
-static void hang_up(struct person *p)
-{
-    role(p->name);
-    say("close()");
-    CHECK(close(p->fd));
-    p->fd = -1;
-}
-
 static void at_once(struct person *ann, struct person *bob, struct person *eve)
 {
     role(ann->name);
-    say("connect(), and not a word");
+    say("is connected, and says nothing ...");
     ASK(eve, "jam\n");
     ASK(bob, "cake\n");
     ASK(ann, "tea\n");
@@ -208,13 +275,13 @@ static void pieces(struct person *ann, struct person *bob, struct person *eve)
  * piles up only when the server no longer reads her. */
 static void greedy(struct person *ann, struct person *bob, struct person *eve)
 {
+    const int least = 1;
     const char *result;
 
     role(ann->name);
-    CHECK(setsockopt(ann->fd, SOL_SOCKET, SO_SNDBUF, &(int){1}, sizeof(int)));
+    CHECK(setsockopt(ann->fd, SOL_SOCKET, SO_SNDBUF, &least, sizeof(least)));
     do {
-        tell(bob, "\n");
-        CHECK(recv(bob->fd, &(char){0}, 1, 0));
+        exchange(bob);
         role(ann->name);
         result = RESULT(send(ann->fd, "more\n", 5, MSG_DONTWAIT), EAGAIN);
     } while (result[0] != '-');
@@ -226,7 +293,7 @@ static void greedy(struct person *ann, struct person *bob, struct person *eve)
 static void vanish(struct person *ann, struct person *bob, struct person *eve)
 {
     TELL(ann, "te");
-    hang_up(ann);    // the server hears of it before it hears eve
+    hang_up(ann);    // the server looks at her before it answers eve
     ASK(eve, "jam\n");
     TELL(bob, "cake\n");
     ASK(eve, "tea\n");    // bob's answer has come before hers

@@ -81,9 +81,9 @@ static int listening(void)
 {
     int listener = new_socket();
 
-    CHECK(bind(listener, AT("server.sock"), LEN));
-    CHECK(listen(listener, 8));    // so many may wait: none is accepted yet
-    say("bind(\"server.sock\") = 0, listen() = 0");
+    int bound = CHECK(bind(listener, AT("server.sock"), LEN));
+    int result = CHECK(listen(listener, 8));    // so many may wait
+    say("bind(\"server.sock\") = %d, listen() = %d", bound, result);
     return listener;
 }
 
@@ -93,9 +93,9 @@ static void reach(const char *call, const struct sockaddr *addr)
     socklen_t len = sizeof(name);
     int client = new_socket();
 
-    CHECK(connect(client, addr, LEN));
+    int result = CHECK(connect(client, addr, LEN));
     CHECK(getpeername(client, (struct sockaddr *)&name, &len));
-    say("%s = 0, getpeername() \"%s\"", call, name.sun_path);
+    say("%s = %d, getpeername() \"%s\"", call, result, name.sun_path);
     CHECK(close(client));
 }
 

@@ -39,9 +39,9 @@ static int listening(void)
 {
     int listener = new_socket();
 
-    CHECK(bind(listener, AT("server.sock"), LEN));
-    CHECK(listen(listener, 8));    // so many may wait: none is accepted yet
-    say("bind(\"server.sock\") = 0, listen() = 0");
+    int bound = CHECK(bind(listener, AT("server.sock"), LEN));
+    int result = CHECK(listen(listener, 8));    // so many may wait
+    say("bind(\"server.sock\") = %d, listen() = %d", bound, result);
     return listener;
 }
 
@@ -80,9 +80,10 @@ static void reach_one(void)
     int client = new_socket();
 
     role("client");
-    CHECK(connect(client, AT("server.sock"), LEN));
+    int result = CHECK(connect(client, AT("server.sock"), LEN));
     CHECK(getpeername(client, (struct sockaddr *)&name, &len));
-    say("connect(\"server.sock\") = 0, getpeername() \"%s\"", name.sun_path);
+    say("connect(\"server.sock\") = %d, getpeername() \"%s\"", result,
+        name.sun_path);
     CHECK(close(client));
 }
 
@@ -128,11 +129,20 @@ static int alone(int lock)
     return listening();
 }
 
+/* A byte from the other end. At end of file, who had it has failed, and has
+ * said why. */
+static void wait_for_byte(int end)
+{
+    char byte;
+
+    if (CHECK(read(end, &byte, 1)) == 0)
+        _exit(EXIT_FAILURE);
+}
+
 /* The server writes to the other end as soon as it listens. */
 static pid_t start(void (*server)(int end), int *end)
 {
     int sv[2];
-    char byte;
 
     CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, sv));
     pid_t child = CHECK(fork());
@@ -142,19 +152,17 @@ static pid_t start(void (*server)(int end), int *end)
         _exit(EXIT_SUCCESS);
     }
     CHECK(close(sv[1]));
-    CHECK(read(sv[0], &byte, 1));
+    wait_for_byte(sv[0]);
     *end = sv[0];
     return child;
 }
 
 static void doomed_server(int end)
 {
-    char byte;
-
     role("first");
     alone(open_lock());
     CHECK(write(end, "", 1));
-    CHECK(read(end, &byte, 1));
+    wait_for_byte(end);
     say("kill(getpid(), SIGKILL)");
     CHECK(kill(getpid(), SIGKILL));
 }

@@ -144,7 +144,8 @@ static void introduce(int to_ann, int to_bob)
     say("socketpair() = %d", CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, sv)));
     say("pipe() = %d", CHECK(pipe(ends)));
     send_two(to_ann, (int[]){sv[0], ends[1]}, "sv[0], the pipe's write end");
-    CHECK(read(to_ann, &byte, 1));    // end of file: ann has spoken
+    while (CHECK(read(to_ann, &byte, 1)) > 0)
+        ;    // until end of file: ann has spoken
     send_two(to_bob, (int[]){sv[1], ends[0]}, "sv[1], the pipe's read end");
     close_both(sv);
     close_both(ends);
@@ -210,6 +211,8 @@ static void exec_flag(void)
 
 int main(void)
 {
+    need_proc();
+
     int before = open_descriptors();
 
     step("Are pairs and pipes for relatives only?");

@@ -18,7 +18,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "../../common/lab.h"
@@ -141,16 +140,19 @@ static void two_clients(void)
 }
 
 /* The old way. It takes no symlink, no file that others may use, and none that
- * has been lying about. (ctime would say less: rename() renews it.) */
+ * has been lying about since before this server. (ctime would say less:
+ * rename() renews it. The clock would not do: another machine may have noted
+ * the time of the file.) */
 static void ask_file(const char *path)
 {
-    struct stat file;
+    struct stat file, own;
 
     CHECK(lstat(path, &file));
+    CHECK(lstat(server_addr.sun_path, &own));
     say("lstat(\"%s\"): a socket: %s, mode 0700: %s, new: %s", path,
         S_ISSOCK(file.st_mode) ? "yes" : "no",
         (file.st_mode & 0777) == 0700 ? "yes" : "no",
-        time(NULL) - file.st_mtime <= 30 ? "yes" : "no");
+        file.st_mtime >= own.st_mtime ? "yes" : "no");
     say("so its owner is the caller; st_uid == own uid: %s",
         file.st_uid == geteuid() ? "yes" : "no");
 }
@@ -166,7 +168,7 @@ static void old_way(void)
 }
 
 /* She has a server of her own and calls nobody. */
-static pid_t start_ann(void)
+static pid_t start_ann(int listener)
 {
     role(ann.name);
     int own = open_own(&ann.addr);
@@ -174,6 +176,7 @@ static pid_t start_ann(void)
     pid_t child = CHECK(fork());
     if (child == 0) {
         role(ann.name);
+        CHECK(close(listener));    // it is the server's
         int peer = CHECK(accept(own, NULL, NULL));
         receive(peer);
         transmit(peer, "no");
@@ -195,8 +198,8 @@ static struct ucred ask_kernel(int peer)
 /* Behind the file there is a socket, and whoever made it can be asked. */
 static void swapped(void)
 {
-    pid_t made_it = start_ann();
     int listener = open_server();
+    pid_t made_it = start_ann(listener);
     struct call it = accept_call(listener, &eve);
     ask_file(it.from.sun_path);
 

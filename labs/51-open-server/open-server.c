@@ -77,18 +77,21 @@ static void reply(int client, int fd)
  * are the same: what step() did and knew is gone. */
 static _Noreturn void server(const char *directory)
 {
-    struct request request = {0};    // less than all of it may come
-
     setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
     say("argv[0] is \"open-server\": this process is the server");
     lab_process = getppid();
     role("server");
     int dir = CHECK(open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC));
-    while (CHECK(recv(STDIN_FILENO, &request, sizeof(request), 0)) > 0) {
+    ssize_t n;
+    do {
+        struct request request = {0};    // less than all of it may come
+
+        n = CHECK(recv(STDIN_FILENO, &request, sizeof(request), 0));
         request.name[sizeof(request.name) - 1] = '\0';    // if it was not there
-        reply(STDIN_FILENO, open_here(dir, &request));
-    }
-    say("recv() = 0, end of file");
+        if (n > 0)
+            reply(STDIN_FILENO, open_here(dir, &request));
+    } while (n > 0);
+    say("recv() = %zd, end of file", n);
     _exit(EXIT_SUCCESS);
 }
 
@@ -127,7 +130,7 @@ static int ask_open(int server, const char *name, int flags, struct answer *it)
     struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
     if (cmsg && cmsg->cmsg_len == CMSG_LEN(sizeof(int)))
         memcpy(&fd, CMSG_DATA(cmsg), sizeof(int));
-    errno = n > 0 ? it->error : ECONNRESET;
+    errno = n == sizeof(*it) ? it->error : ECONNRESET;
     return fd;
 }
 
@@ -196,10 +199,15 @@ static void locked_out(int server)
 
 static void end_of_file(int server, pid_t child)
 {
+    int status;
+
     say("close(sv[0])");
     CHECK(close(server));
-    reap(child);
-    say("waitpid(): exited, with status 0");
+    CHECK(waitpid(child, &status, 0));
+    if (WIFEXITED(status))
+        say("waitpid(): exited, with status %d", WEXITSTATUS(status));
+    else
+        say("waitpid(): killed by %s", strsignal(WTERMSIG(status)));
 }
 
 static void make_vault(void)
@@ -226,6 +234,8 @@ int main(int argc, char *argv[])
 
     if (argc == 2 && strcmp(argv[0], "open-server") == 0)
         server(argv[1]);
+
+    need_proc();
 
     step("Who opens the file that the client reads?");
     make_vault();

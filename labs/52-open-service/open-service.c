@@ -166,7 +166,7 @@ static int opened(int server)
     struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
     if (cmsg && cmsg->cmsg_len == CMSG_LEN(sizeof(int)))
         memcpy(&fd, CMSG_DATA(cmsg), sizeof(int));
-    errno = n > 0 ? error : ECONNRESET;
+    errno = n == sizeof(error) ? error : ECONNRESET;
     return fd;
 }
 
@@ -222,9 +222,15 @@ static void nobody(int eve, int ann)
 
 static void stop(int ann, int bob, pid_t child)
 {
+    int status;
+
     say("close() = %d, bob's: %d", CHECK(close(ann)), CHECK(close(bob)));
-    reap(child);
-    say("waitpid(): the server has exited, with status 0");
+    CHECK(waitpid(child, &status, 0));
+    if (WIFEXITED(status))
+        say("waitpid(): the server has exited, with status %d",
+            WEXITSTATUS(status));
+    else
+        say("waitpid(): killed by %s", strsignal(WTERMSIG(status)));
     CHECK(unlink(address.sun_path));
     CHECK(unlink("today"));
 }

@@ -159,7 +159,7 @@ static int ask_open(int server, const char *path)
     struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
     if (cmsg && cmsg->cmsg_len == CMSG_LEN(sizeof(int)))
         memcpy(&fd, CMSG_DATA(cmsg), sizeof(int));
-    errno = n > 0 ? error : ECONNRESET;
+    errno = n == sizeof(error) ? error : ECONNRESET;
     return fd;
 }
 
@@ -229,6 +229,8 @@ static void remove_files(void)
 
 int main(void)
 {
+    need_proc();
+
     step("What if the server opens whatever it is asked for?");
     make_files();
     try_all(as_it_is);

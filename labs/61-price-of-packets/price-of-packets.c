@@ -3,15 +3,25 @@
  *
  * TCP sends packets even to itself. A late one might still come, so a port
  * stays taken for a while after its server. And every packet costs time; but
- * one packet can carry many writes, while AF_UNIX queues each by itself.
+ * a program can ask for one packet with many writes (MSG_MORE), while AF_UNIX
+ * queues each by itself.
  *
  *     client ---- "server.sock" or 127.0.0.1, port ----> listener, peer
  *
+ * A line that begins with ~ is measured. Its figures are different on each run,
+ * and only its words are compared.
+ *
  * See socket(7), unix(7), tcp(7), clock_gettime(2).
  */
+#define _GNU_SOURCE    // for struct tcp_info
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#ifdef __GLIBC__    // whose <netinet/tcp.h> does not have all of it
+#include <linux/tcp.h>
+#else
 #include <netinet/tcp.h>
+#endif
+#include <stdint.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <time.h>
@@ -19,7 +29,7 @@
 
 #include "../../common/lab.h"
 
-enum { PAIRS = 4, TURNS = 20, WRITES = 50, SIZE = 64 };
+enum { PAIRS = 2, TURNS = 40, WRITES = 50, SIZE = 64 };
 
 struct server {
     int fd, family, type;
@@ -118,107 +128,176 @@ static void both(const char *question, void (*show)(struct server *it))
     }
 }
 
-static double nanoseconds(void)
+static int64_t nanoseconds(void)
 {
     struct timespec now;
 
     CHECK(clock_gettime(CLOCK_MONOTONIC, &now));
-    return 1e9 * (double)now.tv_sec + (double)now.tv_nsec;
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-/* One thread plays both ends. Between two, the scheduler would be measured. */
-static double round_trip(const int ends[2])
+static double in_microseconds(int64_t nanoseconds)
 {
-    char buf[SIZE] = "";
-    double start = nanoseconds();
-
-    for (int i = 0; i < 2; i++) {
-        CHECK(send(ends[i], buf, SIZE, 0));
-        CHECK(recv(ends[1 - i], buf, SIZE, 0));
-    }
-    return nanoseconds() - start;
+    return (double)nanoseconds / 1000;
 }
 
-/* With MSG_MORE TCP waits for the last write and makes one packet of them all;
- * AF_UNIX ignores it. Only the read is timed, and only once all has come. The
- * reply acknowledges it: otherwise that packet could come amid the next writes,
- * and TCP would send what it has. */
-static double read_of_many(const int ends[2])
-{
-    char buf[WRITES * SIZE] = "";
-
-    for (int i = 1; i <= WRITES; i++)
-        CHECK(send(ends[0], buf, SIZE, i < WRITES ? MSG_MORE : 0));
-    CHECK(recv(ends[1], buf, sizeof(buf), MSG_WAITALL | MSG_PEEK));
-    double start = nanoseconds();
-    CHECK(recv(ends[1], buf, sizeof(buf), MSG_WAITALL));
-    double taken = nanoseconds() - start;
-
-    CHECK(send(ends[1], buf, 1, 0));
-    CHECK(recv(ends[0], buf, 1, 0));
-    return taken;
-}
-
-static void pair(int family, int type, int ends[2])
+static void open_pair(int family, int type, int ends[2])
 {
     struct server it = opened(family, type);
     int on = 1;
 
     ends[0] = connected(&it);
     ends[1] = CHECK(accept(it.fd, NULL, NULL));
-    for (int i = 0; i < 2 && family == AF_INET; i++)
-        CHECK(setsockopt(ends[i], IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)));
+    if (family == AF_INET)
+        for (int i = 0; i < 2; i++)
+            CHECK(
+                setsockopt(ends[i], IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)));
     closed(&it);
 }
 
-/* In multiples of what an AF_UNIX stream costs. The two take turns, and the
- * best of many counts: what delays one of them now and then does not. */
-static double price(double (*work)(const int ends[2]), int family, int type)
+static void close_pair(const int ends[2])
 {
-    double best[2] = {1e12, 1e12};
+    CHECK(close(ends[0]));
+    CHECK(close(ends[1]));
+}
 
-    for (int i = 0; i < PAIRS; i++) {    // one pair may be slower than another
-        int ends[2][2];
+/* One thread plays both ends. Between two, the scheduler would be measured. The
+ * fastest counts, because the others met with something else; and there are
+ * several pairs, because one pair may be slower than another. */
+static void round_trips(int family, int type, const char *name)
+{
+    char buf[SIZE] = "";
+    int64_t fastest = INT64_MAX;
+    int came = 0;
 
-        pair(AF_UNIX, SOCK_STREAM, ends[0]);
-        pair(family, type, ends[1]);
-        for (int turn = 0; turn < 2 * TURNS; turn++) {
-            double taken = work(ends[turn % 2]);
-            if (taken < best[turn % 2])
-                best[turn % 2] = taken;
+    for (int i = 0; i < PAIRS; i++) {
+        int ends[2];
+
+        open_pair(family, type, ends);
+        for (int turn = 0; turn < TURNS; turn++) {
+            int64_t start = nanoseconds();
+
+            CHECK(send(ends[0], buf, SIZE, 0));
+            came += CHECK(recv(ends[1], buf, SIZE, 0));
+            CHECK(send(ends[1], buf, SIZE, 0));
+            came += CHECK(recv(ends[0], buf, SIZE, 0));
+
+            int64_t taken = nanoseconds() - start;
+            if (taken < fastest)
+                fastest = taken;
         }
-        for (int end = 0; end < 4; end++)
-            CHECK(close(ends[end / 2][end % 2]));
+        close_pair(ends);
     }
-    return best[1] / best[0];
+    say("%s: %d round trips of %d B: %d B came", name, PAIRS * TURNS, SIZE,
+        came);
+    say_measured("%s: the fastest round trip: %.1f us", name,
+                 in_microseconds(fastest));
 }
 
-static void against_tcp(const char *what, double (*work)(const int ends[2]))
+/* The packets with data that this socket has sent so far. */
+static int packets(int fd)
 {
-    role("AF_UNIX");
-    double tcp = price(work, AF_INET, SOCK_STREAM);
-    say("%s costs less than TCP's: %s", what, tcp > 1 ? "yes" : "no");
+    struct tcp_info info = {0};
+    socklen_t len = sizeof(info);
+
+    CHECK(getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len));
+    return (int)info.tcpi_data_segs_out;
 }
 
-static void boundaries(void)
+/* With MSG_MORE TCP waits for the last write, and sends one packet; AF_UNIX
+ * ignores it. */
+static void write_many(int fd, int more)
 {
-    role("AF_UNIX");
-    double seqpacket = price(round_trip, AF_UNIX, SOCK_SEQPACKET);
-    say("SEQPACKET costs less than 1.5 times as much as STREAM: %s",
-        seqpacket < 1.5 ? "yes" : "no");
+    char buf[SIZE] = "";
+
+    for (int i = 1; i < WRITES; i++)
+        CHECK(send(fd, buf, SIZE, more));
+    CHECK(send(fd, buf, SIZE, 0));
+}
+
+/* Only the read is timed, and only once all has come. The reply acknowledges
+ * it: otherwise that packet could come amid the next writes, and TCP would send
+ * what it has, MSG_MORE or not. */
+static int64_t time_of_read(const int ends[2], int *came)
+{
+    char buf[WRITES * SIZE] = "";
+
+    CHECK(recv(ends[1], buf, sizeof(buf), MSG_WAITALL | MSG_PEEK));
+    int64_t start = nanoseconds();
+    *came = CHECK(recv(ends[1], buf, sizeof(buf), MSG_WAITALL));
+    int64_t taken = nanoseconds() - start;
+
+    CHECK(send(ends[1], buf, 1, 0));
+    CHECK(recv(ends[0], buf, 1, 0));
+    return taken;
+}
+
+/* How many packets TCP makes depends on when the acknowledgements come, so they
+ * are measured, too: those of the last pair, divided by its turns. */
+static void read_of_many(int family, int more)
+{
+    const char *flags = more ? "MSG_MORE" : "0";
+    int64_t fastest = INT64_MAX;
+    int came = 0;
+    int made = 0;
+
+    for (int i = 0; i < PAIRS; i++) {
+        int ends[2];
+
+        open_pair(family, SOCK_STREAM, ends);
+        for (int turn = 0; turn < TURNS; turn++) {
+            write_many(ends[0], more);
+            int64_t taken = time_of_read(ends, &came);
+            if (taken < fastest)
+                fastest = taken;
+        }
+        if (family == AF_INET)
+            made = packets(ends[0]);
+        close_pair(ends);
+    }
+    say("%d times send(%d B, %s), recv() = %d", WRITES, SIZE, flags, came);
+    say_measured("the fastest recv(): %.1f us", in_microseconds(fastest));
+    if (family == AF_INET)
+        say_measured("packets for each recv(): %d", made / TURNS);
+}
+
+/* A connect() of UDP sends nothing: it looks for a way to the address. */
+static void need_loopback(void)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = CHECK(socket(AF_INET, SOCK_DGRAM, 0));
+    int result = connect(fd, (struct sockaddr *)&address, sizeof(address));
+
+    if (result == -1 && errno == ENETUNREACH)
+        skip("the loopback interface is down: ip link set lo up");
+    CHECK(result);
+    CHECK(close(fd));
 }
 
 int main(void)
 {
+    need_loopback();
+
     both("Can a server bind again when nobody came?", restart);
     both("Can it when it has hung up on a client?", serve_and_restart);
 
-    step("Which round trip of 64 bytes costs less?");
-    against_tcp("round trip", round_trip);
+    step("How long does a round trip of 64 bytes take?");
+    role("AF_UNIX");
+    round_trips(AF_UNIX, SOCK_STREAM, "SOCK_STREAM");
+    role("AF_INET");
+    round_trips(AF_INET, SOCK_STREAM, "SOCK_STREAM");
 
-    step("Which read costs less, of what 50 writes left?");
-    against_tcp("read of 50 writes", read_of_many);
+    step("How long does one recv() take, of what 50 writes left?");
+    role("AF_UNIX");
+    read_of_many(AF_UNIX, 0);
+    read_of_many(AF_UNIX, MSG_MORE);
+    role("AF_INET");
+    read_of_many(AF_INET, 0);
+    read_of_many(AF_INET, MSG_MORE);
 
     step("Do boundaries make it slow?");
-    boundaries();
+    role("AF_UNIX");
+    round_trips(AF_UNIX, SOCK_STREAM, "SOCK_STREAM");
+    round_trips(AF_UNIX, SOCK_SEQPACKET, "SOCK_SEQPACKET");
 }

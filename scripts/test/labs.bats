@@ -108,7 +108,7 @@ first_items() {
     for answers in labs/*/answers.md; do
         expected=expected/$(basename "$(dirname "$answers")").txt
         odd=$(grep -vE '^$|^[0-9]+\. |^~' "$expected" |
-            grep -vE '^[a-zA-Z0-9_-]+ .*( = .|: .|\.\.\.$)' || true)
+            grep -vE '^[a-zA-Z0-9_-]+ .*( = .|: .| -> .|\.\.\.$)' || true)
         same '' "$odd" "$expected, neither a result nor '...'"
         verdicts=$(grep -E '\b(yes|no)$' "$expected" || true)
         same '' "$verdicts" "$expected, a verdict"
