@@ -52,16 +52,6 @@ last_cpu() {
     taskset -cp $$ | grep -o '[0-9]*' | tail -n 1
 }
 
-# Waits until the command succeeds, but not for ever.
-await() {
-    for _ in {1..200}; do
-        "$@" && return
-        sleep 0.05
-    done
-    echo "waited in vain for: $*"
-    return 1
-}
-
 # The engine says only this, on one line, and its status is that of wrong usage.
 refuses() {
     local why=$1

@@ -30,39 +30,6 @@ load helper
     said '0 passed, 1 failed'
 }
 
-@test "the watchdog ends a step that hangs, and says so" {
-    plant 'step("And now?"); raise(SIGALRM);' hello
-    fails make -s check-90
-    said 'the watchdog ended the lab'
-}
-
-@test "a call that fails in a child ends the lab at once, and says where" {
-    plant 'step("Who waits for whom?");
-           if (fork() == 0) { role("client"); CHECK(close(-1)); }
-           for (;;) pause();' hello
-    fails make -s check-90
-    said 'planted.c:'
-    said 'step 1: client: close(-1) = -1 (EBADF, Bad file descriptor)'
-    said 'not ok - 90 planted: exit status 1'
-}
-
-@test "a call that fails in the first process ends its children" {
-    plant 'step("Who waits for whom?");
-           int ready[2]; char byte;
-           CHECK(pipe(ready));
-           if (fork() == 0) {
-               role("server");
-               close(ready[1]);
-               for (;;) pause();
-           }
-           close(ready[1]);
-           CHECK(read(ready[0], &byte, 1));
-           CHECK(close(-1));' hello
-    fails make -s check-90
-    said 'step 1: main: close(-1) = -1 (EBADF, Bad file descriptor)'
-    [[ $output != *'process server'* ]]
-}
-
 @test "a lab without an expected output fails, and accept makes one" {
     plant 'puts("hello");' hello
     rm expected/90-planted.txt
@@ -193,28 +160,6 @@ load helper
     await no_bats
 }
 
-@test "with LAB_PAUSE=1 and a terminal, a step waits for Enter" {
-    plant 'step("First?"); say("evidence"); step("Second?");' hello
-    {
-        await grep -q First "$box/screen"
-        sleep 0.2 # time for what must not happen
-        cp "$box/screen" "$box/before"
-        printf '\n'
-        await grep -q Second "$box/screen"
-        printf '\n'
-    } | LAB_PAUSE=1 on_terminal make -s lab-90 || true
-    fails grep evidence "$box/before"
-    passes grep evidence "$box/screen"
-}
-
-@test "with LAB_PAUSE=1 and no terminal, nothing waits" {
-    plant 'step("First?"); say("evidence");' $'1. First?\nmain      evidence'
-    mkfifo "$box/silence"
-    LAB_PAUSE=1 passes timeout 5 make -s lab-90 <>"$box/silence"
-    LAB_PAUSE=1 passes make -s check-90
-    LAB_PAUSE=1 passes timeout 5 build/90-planted <>"$box/silence"
-}
-
 @test "colour is for terminals that want it" {
     plant 'puts("good-bye");' hello
     TERM=xterm fails on_terminal make -s lab-90 </dev/null
@@ -224,6 +169,34 @@ load helper
         passes grep 'not ok - 90' "$box/screen"
         fails grep $'\e' "$box/screen"
     done
+}
+
+# The colour in which the screen shows the lines of role $1.
+colour_of() {
+    sed -nE "s/^.*"$'\e'"\\[([0-9]+)m$1  .*/\\1/p" "$box/screen"
+}
+
+@test "each role has a colour, on terminals that want it" {
+    plant 'step("Who?"); say("hello");
+           role("ann"); say("hello");
+           role("main"); say_measured("hello");' \
+        $'1. Who?\nmain      hello\nann       hello\n~main     hello'
+    TERM=xterm passes on_terminal make -s lab-90 </dev/null
+    local main ann measured
+    main=$(colour_of main)
+    ann=$(colour_of ann)
+    measured=$(colour_of '~main')
+    [[ $main =~ ^[0-9]+$ && $ann =~ ^[0-9]+$ && $main != "$ann" ]]
+    [[ $measured == "$main" ]]
+    passes grep -F $'\e[1m1. Who?' "$box/screen"
+    for setting in NO_COLOR=1 TERM=dumb; do
+        passes on_terminal env TERM=xterm "$setting" make -s lab-90 </dev/null
+        passes grep '^ann       hello' "$box/screen"
+        fails grep $'\e' "$box/screen"
+    done
+    TERM=xterm passes on_terminal 'make -s lab-90 | cat' </dev/null
+    passes grep '^ann       hello' "$box/screen"
+    fails grep $'\e' "$box/screen"
 }
 
 @test "a checkout that one may not write to is refused in one line" {
