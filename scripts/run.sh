@@ -25,12 +25,12 @@ die() {
 # least the directory that it was started in, whatever its session and whoever
 # its parent is now. One that gave up both, or hides from /proc, escapes.
 pids_left() {
-    local path target
-    grep -lzxsF "LAB_RUN=$directory" /proc/[0-9]*/environ | cut -d / -f 3
-    find /proc/[0-9]*/cwd -maxdepth 0 -printf '%h %l\n' 2>/dev/null |
-        while read -r path target; do
-            [[ $target != "$directory"* ]] || echo "${path#/proc/}"
-        done || true # a process that ends meanwhile is no error
+    local pattern
+    pattern=$(sed 's/[][*?\\]/\\&/g' <<<"$directory")
+    {
+        grep -lzxsF "LAB_RUN=$directory" /proc/[0-9]*/environ
+        find /proc/[0-9]*/cwd -maxdepth 0 -lname "$pattern*" 2>/dev/null
+    } | cut -d / -f 3 || true # a process that ends meanwhile is no error
 }
 
 # Prints the name of each process that it ended. One that was just killed may

@@ -17,7 +17,7 @@
 
 #include "../../common/lab.h"
 
-enum { DATAGRAMS = 500 };
+enum { DATAGRAMS = 1000 };
 
 static const struct sockaddr_un server_addr = {.sun_family = AF_UNIX,
                                                .sun_path = "server.sock"};
@@ -243,7 +243,7 @@ int main(void)
     step("Is one send one receive?");
     one_by_one();
 
-    step("Nobody reads yet: how many of 500 datagrams are lost?");
+    step("Nobody reads yet: how many of 1000 datagrams are lost?");
     ten_thousand();
 
     step("In how many ways can sendto() fail?");
