@@ -26,6 +26,7 @@ die() {
 # its parent is now. One that gave up both, or hides from /proc, escapes.
 pids_left() {
     local pattern
+    # shellcheck disable=SC2001 # it is more than one character
     pattern=$(sed 's/[][*?\\]/\\&/g' <<<"$directory")
     {
         grep -lzxsF "LAB_RUN=$directory" /proc/[0-9]*/environ
