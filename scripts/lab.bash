@@ -17,10 +17,10 @@ lab_of() {
     number=$((10#${BASH_REMATCH[1]}))
     slug=${BASH_REMATCH[2]}
     title="${BASH_REMATCH[1]} $slug"
-    variant=$(basename -- "$(dirname -- "$1")")
-    case $variant in
-        build | labs | user) ;;
-        *) title+=" ($variant)" ;;
+    variant=${1%/*}
+    case ${variant##*/} in
+        build | labs | user | "$1") ;;
+        *) title+=" (${variant##*/})" ;;
     esac
 }
 

@@ -25,13 +25,18 @@ die() {
 # least the directory that it was started in, whatever its session and whoever
 # its parent is now. One that gave up both, or hides from /proc, escapes.
 pids_left() {
-    local pattern
+    local path pattern
+    pattern=$directory
     # shellcheck disable=SC2001 # it is more than one character
-    pattern=$(sed 's/[][*?\\]/\\&/g' <<<"$directory")
-    {
+    [[ $directory != *[][*?\\]* ]] ||
+        pattern=$(sed 's/[][*?\\]/\\&/g' <<<"$directory")
+    for path in $(
         grep -lzxsF "LAB_RUN=$directory" /proc/[0-9]*/environ
         find /proc/[0-9]*/cwd -maxdepth 0 -lname "$pattern*" 2>/dev/null
-    } | cut -d / -f 3 || true # a process that ends meanwhile is no error
+    ); do
+        path=${path#/proc/}
+        echo "${path%/*}"
+    done
 }
 
 # Prints the name of each process that it ended. One that was just killed may
@@ -99,19 +104,11 @@ show() {
     done
 }
 
-# Runs itself again, without --keep. Live, standard error goes round the
-# pipeline that copies standard output.
-keep() {
-    local status=0
-    if [[ -z $live ]]; then
-        "$0" "$2" >"$1/out" 2>"$1/err" || status=$?
-    else
-        {
-            { "$0" --live "$2" 2>&1 >&3 | tee "$1/err" >&2; } 3>&1 |
-                tee "$1/out" | show
-        } || status=$?
-    fi
-    return "$status"
+# Runs itself again, and shows and keeps what program $2 prints. Standard error
+# goes round the pipeline that copies standard output.
+keep_live() {
+    { "$0" --live "$2" 2>&1 >&3 | tee "$1/err" >&2; } 3>&1 |
+        tee "$1/out" | show
 }
 
 main() {
@@ -130,9 +127,11 @@ main() {
     [[ $limit =~ ^[0-9]+(\.[0-9]+)?$ ]] ||
         die "TIMEOUT=$limit: want a number of seconds"
     [[ -f $1 && -x $1 ]] || die "$1: no such program; 'make' lists the labs"
-    if [[ -n $kept ]]; then
-        keep "$kept" "$1"
+    if [[ -n $kept && -n $live ]]; then
+        keep_live "$kept" "$1"
         return
+    elif [[ -n $kept ]]; then
+        exec >"$kept/out" 2>"$kept/err"
     fi
     if [[ -n $live && -t 0 ]]; then
         exec 3<&0

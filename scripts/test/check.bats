@@ -197,6 +197,9 @@ load helper
     said 'left behind, now removed: process'
     rmdir "$TMPDIR/a[b"
     mkdir here
+    sketch 'echo hello'
+    TMPDIR=here passes scripts/check.sh build/90-planted
+    sketch 'echo hello; sleep 60 >/dev/null 2>&1 &'
     TMPDIR=here yields 1 scripts/check.sh build/90-planted
     said 'left behind, now removed: process'
 }
