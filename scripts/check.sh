@@ -30,7 +30,7 @@ complaint() {
         echo 'it printed on standard error'
     elif [[ ! -e $expected ]]; then
         echo "there is no expected/$name.txt"
-    elif ! cmp -s "$work/expected" "$work/masked"; then
+    elif ! cmp -s "$wanted" "$out"; then
         echo "it differs from expected/$name.txt"
     fi
 }
@@ -40,10 +40,10 @@ complaint() {
 # reason: it is compared as far as it came.
 differences() {
     local lines
-    lines=$(wc -l <"$work/masked")
+    lines=$(wc -l <"$out")
     (($1 != 0)) || lines=-0 # all of it
     diff -U 9999 --label "expected/$name.txt" --label yours \
-        <(head -n "$lines" "$work/expected") "$work/masked" | awk '
+        <(head -n "$lines" "$wanted") "$out" | awk '
         function flush(    i) {
             for (i = 1; differs && i <= count; i++)
                 print block[i]
@@ -70,7 +70,7 @@ paint() {
 last_step() {
     echo 'It came as far as this:'
     awk '/^[0-9]+\. / { count = 0 } { step[++count] = $0 }
-        END { for (i = 1; i <= count; i++) print step[i] }' "$work/masked"
+        END { for (i = 1; i <= count; i++) print step[i] }' "$out"
 }
 
 # What to see and to try next. The lab has status $1.
@@ -80,7 +80,7 @@ explain() {
     [[ ! -e $expected ]] || differences=$(differences "$1")
     if [[ -n $differences ]]; then
         printf '%s\n' "$differences"
-    elif [[ $1 != 0 && -z $live && -s $work/masked ]]; then
+    elif [[ $1 != 0 && -z $live && -s $out ]]; then
         last_step
     fi
     if (($1 == 0)); then
@@ -114,13 +114,14 @@ verdict() {
     fi
 }
 
-# Makes file $2 in the work directory of file $1, masked, if there is anything
-# to mask: this is done very often.
-mask() {
-    if grep -q '^~' "$1"; then
-        sed -E -f "$scripts/mask.sed" "$1" >"$work/$2"
+# Prints the path of file $1, masked: mostly that of the file itself, because
+# this is done very often, and there is mostly nothing to mask.
+masked() {
+    if [[ $'\n'$(<"$1") == *$'\n~'* ]]; then
+        sed -E -f "$scripts/mask.sed" "$1" >"$work/${1##*/}.masked"
+        echo "$work/${1##*/}.masked"
     else
-        ln -s "$1" "$work/$2"
+        echo "$1"
     fi
 }
 
@@ -170,8 +171,8 @@ main() {
         [[ -n $live ]] || echo "1..0 # SKIP $title: $(head -n 1 "$work/err")"
         exit 77
     fi
-    mask "$work/out" masked
-    [[ ! -e $expected ]] || mask "$expected" expected
+    out=$(masked "$work/out")
+    [[ ! -e $expected ]] || wanted=$(masked "$expected")
     why=$(complaint "$status")
     if [[ -z $why ]]; then
         verdict ok "$title"

@@ -50,7 +50,7 @@ make_work() {
 
 # What was done, and whether it is as it should be, as TAP: plan and one line.
 tap() {
-    printf '1..1\n%s - %s\n' "$1" "$2"
+    printf '1..1\n%s - %s\n' "$1" "${*:2}"
 }
 
 # Ends a script whose lab cannot be judged here; the reason is $1.

@@ -137,12 +137,13 @@ main() {
         exec 3<&0
         [[ -z ${LAB_PAUSE-} ]] || limit=0
     fi
-    program=$(realpath -- "$1")
+    program=$1
+    [[ $program == /* ]] || program=$PWD/$program
     name=${program##*/}
 
     directory=$(mktemp -d 2>/dev/null) ||
         die "cannot make a directory in ${TMPDIR:-/tmp}: set TMPDIR to another"
-    directory=$(realpath -- "$directory")
+    directory=$(cd "$directory" && pwd -P)
     trap clean_up EXIT
     # Who still holds the other end of this pipe has not ended yet.
     mkfifo "$directory/alive"

@@ -155,7 +155,8 @@ try() {
 every_call() {
     local directory count=0 bad=()
     shopt -s nullglob
-    faults >"$work/faults"
+    faults >"$work/all"
+    thinned "$work/all" >"$work/faults"
     beside "$((2 * $(nproc)))" try <"$work/faults"
     for directory in "$work"/runs/*/; do
         ((++count))
@@ -163,7 +164,8 @@ every_call() {
     done
     if ((${#bad[@]} == 0)); then
         most_came "$count" "$(wc -l <"$work/faults")" || return 1
-        tap ok "$title: $count faults, $count survived"
+        tap ok "$title: $(how_many "$work/faults" "$work/all" "$count")" \
+            "faults, $count survived"
         return 0
     fi
     tap 'not ok' "$title: $count faults, $((count - ${#bad[@]})) survived"

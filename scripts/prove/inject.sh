@@ -52,8 +52,8 @@ need_strace() {
 wrap() {
     mkdir -p "$1/build"
     # shellcheck disable=SC2016 # it is that program's $0
-    printf '#!/usr/bin/env bash\nexport log="$0.log"\nexec strace -qq %s\n' \
-        "${*:2}" >"$1/build/$name"
+    printf '#!%s\nexport log="$0.log"\nexec strace -qq %s\n' \
+        "$BASH" "${*:2}" >"$1/build/$name"
     chmod +x "$1/build/$name"
 }
 
@@ -99,6 +99,29 @@ aim() {
         ${chosen:+-E LD_LIBRARY_PATH="${scripts@Q}/../build"} "${program@Q}"
     echo "strace" "${follow[@]}" "${inject[@]}" "${chosen[@]}" "build/$name" \
         >"$1/command"
+}
+
+# Prints the lines of file $1, or MOST of them, evenly chosen, if there are more:
+# check-all cannot wait for all of them.
+thinned() {
+    [[ ${MOST-} =~ ^[0-9]*$ ]] || refuse "MOST=$MOST: want a number"
+    awk -v most="${MOST:-0}" '{ line[NR] = $0 }
+        END {
+            n = most > 0 && most < NR ? most : NR
+            for (i = 0; i < n; i++)
+                print line[int(i * NR / n) + 1]
+        }' "$1"
+}
+
+# How many of the lines of file $2 are in file $1: "60 of 314", or "88" if all.
+how_many() {
+    local all
+    all=$(wc -l <"$2")
+    if (($(wc -l <"$1") == all)); then
+        echo "$3"
+    else
+        echo "$3 of $all"
+    fi
 }
 
 # Did most of the $2 injections come that were tried? A few calls are not made

@@ -73,7 +73,8 @@ need_strace
 record
 awake=()
 ! grep -q nanosleep "$calls" || awake=(-e inject=/nanosleep:error=EINTR)
-schedules >"$work/schedules"
+schedules >"$work/all"
+thinned "$work/all" >"$work/schedules"
 beside "$((2 * $(nproc)))" run <"$work/schedules"
 
 # The runs by what check.sh said of them: one file is one output.
@@ -91,7 +92,8 @@ done
     exit 1
 }
 good=$(tap ok "$title")
-line="$title: $count schedules, ${#said[@]} output"
+line="$title: $(how_many "$work/schedules" "$work/all" "$count") schedules"
+line+=", ${#said[@]} output"
 ((${#said[@]} == 1)) || line+=s
 if [[ ${!said[*]} == "$good" ]]; then
     most_came "$count" "$(wc -l <"$work/schedules")" || exit 1

@@ -17,7 +17,7 @@ setup() {
     mkdir -p "$TMPDIR" "$box/the suite/labs" "$box/the suite/expected"
     cd "$box/the suite" || return 1
     cp -R "$origin/Makefile" "$origin/common" "$origin/scripts" .
-    unset MAKELEVEL MAKEFLAGS LAB_PAUSE TIMEOUT RUNS STEP CALL ERROR EDIT
+    unset MAKELEVEL MAKEFLAGS LAB_PAUSE TIMEOUT RUNS MOST STEP CALL ERROR EDIT
 }
 
 # Without -O2 and warnings it compiles faster.
