@@ -156,10 +156,13 @@ main() {
         exit 1
     fi
     check_wishes
-    work=$(mktemp -d 2>/dev/null) || refuse \
-        "cannot make a directory in ${TMPDIR:-/tmp}: set TMPDIR to another"
+    # Ctrl-C may come at any time: the trap knows the name before there is one.
+    work=$(mktemp -du 2>/dev/null)
     [[ $work == /* ]] || work=$PWD/$work
-    trap 'rm -rf "$work"' EXIT
+    trap remove_work EXIT
+    trap : HUP # whom it started hears it, and ends
+    mkdir -m 700 -- "$work" 2>/dev/null || refuse \
+        "cannot make a directory in ${TMPDIR:-/tmp}: set TMPDIR to another"
     if [[ -n $live && -n ${LAB_PAUSE-} && -t 0 ]]; then
         local after=question
         [[ $LAB_PAUSE == 1 ]] || after='question and each line'

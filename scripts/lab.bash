@@ -39,13 +39,21 @@ refuse() {
     exit 2
 }
 
-# A directory of its own below build/: what it holds can be executed, which is
-# not so everywhere (/tmp may be mounted noexec). Prints its path.
+# Makes a directory below build/ and sets work to its path: what it holds can be
+# executed, which is not so everywhere (/tmp may be mounted noexec). Who calls
+# this has remove_work as its EXIT trap: Ctrl-C may come at any time.
 make_work() {
     mkdir -p "$suite/build" 2>/dev/null || true
-    mktemp -d "$suite/build/work.XXXXXX" 2>/dev/null ||
+    work=$(mktemp -du "$suite/build/work.XXXXXX")
+    mkdir -m 700 "$work" 2>/dev/null ||
         refuse "cannot write below $suite/build: copy the suite to a" \
             "directory of your own"
+}
+
+# A Ctrl-C may also come now, or the terminal may go away: no signal ends rm.
+remove_work() {
+    trap '' HUP INT TERM
+    rm -rf "${work-}"
 }
 
 # What was done, and whether it is as it should be, as TAP: plan and one line.

@@ -53,8 +53,10 @@ end_processes() {
     done
 }
 
-# A lab may have locked a directory, and then failed.
+# A lab may have locked a directory, and then failed. No signal ends rm: the
+# terminal may go away just after Ctrl-C.
 remove() {
+    trap '' HUP INT TERM
     rm -rf "$directory" 2>/dev/null || {
         chmod -R u+rwX "$directory"
         rm -rf "$directory"
@@ -62,6 +64,7 @@ remove() {
 }
 
 clean_up() {
+    trap '' HUP INT TERM
     end_processes >/dev/null
     remove
 }
@@ -141,10 +144,13 @@ main() {
     [[ $program == /* ]] || program=$PWD/$program
     name=${program##*/}
 
-    directory=$(mktemp -d 2>/dev/null) ||
+    # Ctrl-C may come at any time: the trap knows the name before there is one.
+    directory=$(mktemp -du 2>/dev/null)
+    trap clean_up EXIT
+    trap : HUP # the program hears it, and ends
+    mkdir -m 700 -- "$directory" 2>/dev/null ||
         die "cannot make a directory in ${TMPDIR:-/tmp}: set TMPDIR to another"
     directory=$(cd "$directory" && pwd -P)
-    trap clean_up EXIT
     # Who still holds the other end of this pipe has not ended yet.
     mkfifo "$directory/alive"
     # shellcheck disable=SC2094 # both ends are wanted

@@ -118,8 +118,8 @@ static void whose_buffer(void)
     set_buffer(sv[0], SO_SNDBUF, twice);
     now = fill(sv[0]);
     say_measured("SO_SNDBUF of sv[0] %d: %d more fit", twice, now - before);
-    int times = (now + before / 2) / before;    // rounded
-    say("SO_SNDBUF of sv[0] %d: %d times as many fit, rounded", twice, times);
+    say("SO_SNDBUF of sv[0] %d: %.0f times as many fit, rounded", twice,
+        (double)now / before);
 
     /* sv[0] can send no more. sv[1] has not sent anything yet. */
     const char *result = RESULT(send(sv[0], "more", 4, MSG_DONTWAIT), EAGAIN);

@@ -128,8 +128,8 @@ main() {
     readme=$1/README.md
     answers=$1/answers.md
     source=$1/$slug.c
-    work=$(make_work)
-    trap 'rm -rf "$work"' EXIT
+    trap remove_work EXIT
+    make_work
     copy=$work/labs/$name/$slug.c
     mkdir -p "$work/build" "${copy%/*}"
     ln -s "$suite/common" "$work/common"

@@ -15,17 +15,16 @@ program=$(realpath -- "$1")
 # LD_LIBRARY_PATH, which names chosen.so, would end at either.
 [[ $suite != *[:\;]* ]] || refuse "$suite: a path with : or ; in it cannot be" \
     "traced: move the suite"
-work=$(make_work)
-export scripts TMPDIR=$work
-
 # After Ctrl-C, what the runs had in their TMPDIR goes, too. They may need a
 # moment to end.
 clean_up() {
-    trap '' INT TERM
+    trap '' HUP INT TERM
     wait || true
-    rm -rf "$work" 2>/dev/null || { sleep 1 && rm -rf "$work"; }
+    rm -rf "${work-}" 2>/dev/null || { sleep 1 && rm -rf "${work-}"; }
 }
 trap clean_up EXIT
+make_work
+export scripts TMPDIR=$work
 
 # Says why nothing can be traced here, if so.
 no_strace() {

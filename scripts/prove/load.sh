@@ -16,9 +16,9 @@ runs=${RUNS:-100}
 (($# > 0)) || refuse 'usage: [RUNS=100] scripts/prove/load.sh PROGRAM...'
 [[ $runs =~ ^[1-9][0-9]*$ ]] || refuse "RUNS=$runs: want a number of runs"
 
-work=$(make_work)
 # shellcheck disable=SC2046 # each process is a word of its own
-trap 'kill $(jobs -p); wait || true; rm -rf "$work"' EXIT
+trap 'kill $(jobs -p); wait || true; remove_work' EXIT
+make_work
 for ((i = $(nproc); i > 0; i--)); do
     while :; do :; done &
 done

@@ -25,10 +25,10 @@ make() {
     command make CFLAGS= "$@"
 }
 
-# Waits until the command succeeds, and fails after ten seconds.
+# Waits until the command succeeds, and fails after a minute.
 await() {
     local i
-    for ((i = 0; i < 200; i++)); do
+    for ((i = 0; i < 1200; i++)); do
         ! "$@" >/dev/null 2>&1 || return 0
         sleep 0.05
     done
@@ -36,17 +36,23 @@ await() {
     return 1
 }
 
+left_behind() {
+    ls -A "$TMPDIR"
+    grep -lzs "^LAB_RUN=$TMPDIR/" /proc/[0-9]*/environ
+}
+
+nothing_left() {
+    [[ -z $(left_behind) ]]
+}
+
+# Who was interrupted may need a moment to clean up.
 teardown() {
-    local left
-    left=$(
-        ls -A "$TMPDIR"
-        grep -lzs "^LAB_RUN=$TMPDIR/" /proc/[0-9]*/environ
-    )
-    rm -rf "$box"
-    [[ -z $left ]] || {
-        echo "left behind: $left"
+    await nothing_left || {
+        echo "left behind: $(left_behind)"
+        rm -rf "$box"
         return 1
     }
+    rm -rf "$box"
 }
 
 # Makes lab 90 (or $3), whose main() is $1, and which is expected to print $2.

@@ -148,51 +148,49 @@ first_items() {
     done
 }
 
-# Is line $1 of README $2 one that its lab prints (for the suite's own README,
-# any lab), or that its check ends with?
-is_output() {
-    local name
-    name=$(basename "$(dirname "$2")")
-    grep -qxFe "$1" "expected/${name#.}"*.txt || [[ $1 =~ ^ok\ -\  ]]
-}
-
-# The simple commands in README $1: what it sets off, unless it is output, and
-# what it names in passing.
-# shellcheck disable=SC2016 # those are no commands of this script
+# The simple commands in the pages: page, tab, command. They are what a page sets
+# off with four blanks, and what it names in passing.
 commands() {
-    local line span='`((make|scripts/|git|strace|cc|rm|ln|[A-Z_]+=)[^`]*)`'
-    sed '/^```/,/^```/d' "$1" | while IFS= read -r line; do
-        if [[ $line =~ ^\ {4}(make|scripts/|git|strace|cc|\./)[^a-z]* ]]; then
-            is_output "${line#    }" "$1" || echo "$line"
-        fi
-        while [[ $line =~ $span ]]; do
-            echo "${BASH_REMATCH[1]}"
-            line=${line#*"${BASH_REMATCH[0]}"}
-        done
-    done | sed 's/ # .*//; s/ && /\n/g; s/ | /\n/g'
+    awk '
+        function found(words,    i, n, part) {
+            sub(/ # .*/, "", words)
+            n = split(words, part, / && | \| /)
+            for (i = 1; i <= n; i++)
+                print FILENAME "\t" part[i]
+        }
+        /^```/ { fenced = !fenced; next }
+        fenced { next }
+        /^    (make|scripts\/|git|strace|cc|\.\/)/ { found(substr($0, 5)) }
+        {
+            while (match($0, /`(make|scripts\/|git|strace|cc|rm|ln|[A-Z_]+=)[^`]*`/)) {
+                found(substr($0, RSTART + 1, RLENGTH - 2))
+                $0 = substr($0, RSTART + RLENGTH)
+            }
+        }' "$@"
 }
 
-@test "each line that a README sets off is output, or commands that exist" {
-    targets=$(make -npRr help 2>/dev/null | sed -n 's/^\([a-z0-9-]*\):.*/\1/p')
-    for readme in README.md labs/*/*.md; do
-        while read -r -a words; do
-            while [[ ${words[0]} == [A-Z]*=* ]]; do
-                words=("${words[@]:1}")
-            done
-            case ${words[0]} in
-                make)
-                    for word in "${words[@]:1}"; do
-                        [[ $word == [A-Z]*=* ]] ||
-                            grep -qx "${word/%-N/-1}" <<<"$targets" ||
-                            same "make $word" 'no such target' "$readme"
-                    done
-                    ;;
-                ./a.out | git | strace) ;; # the last two need not be there
-                *)
-                    command -v "${words[0]}" >/dev/null ||
-                        same "${words[0]}" 'no such command' "$readme"
-                    ;;
-            esac
-        done < <(commands "$readme")
+@test "each command that a page names exists" {
+    declare -A exists=()
+    for target in $(make -npRr help 2>/dev/null | sed -n 's/^\([a-z0-9-]*\):.*/\1/p'); do
+        exists[$target]=yes
     done
+    while IFS=$'\t' read -r page command; do
+        read -r -a words <<<"$command"
+        while [[ ${words[0]} == [A-Z]*=* ]]; do
+            words=("${words[@]:1}")
+        done
+        case ${words[0]} in
+            make)
+                for word in "${words[@]:1}"; do
+                    [[ $word == [A-Z]*=* || -n ${exists[${word/%-N/-1}]-} ]] ||
+                        same "make $word" 'no such target' "$page"
+                done
+                ;;
+            ./a.out | git | strace) ;; # the last two need not be there
+            *)
+                command -v "${words[0]}" >/dev/null ||
+                    same "${words[0]}" 'no such command' "$page"
+                ;;
+        esac
+    done < <(commands README.md labs/*/*.md)
 }
