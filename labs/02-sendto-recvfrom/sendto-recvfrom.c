@@ -1,14 +1,20 @@
 /*
- * 02-sendto-recvfrom -- who sent this datagram, and can it be lost?
+ * 02-sendto-recvfrom -- how do strangers talk without a connection?
  *
- * recvfrom() names the sender if the sender has a name, and only then can it
- * be answered. A datagram arrives whole, once and in order: while there is no
- * room for it, its sender waits. A short buffer does lose data.
+ * Each of them has a socket. bind() gives a socket a name. sendto() says to
+ * which name a datagram goes, and recvfrom() says from which name it came: that
+ * is where the answer goes. A socket without a name can send, but cannot be
+ * answered. A datagram for which there is no room makes its sender wait.
  *
- *     ann.sock, bob.sock, eve.sock  <---------->  server.sock
+ *     ann.sock ----+    the queue of server.sock
+ *                  |    +--------------------+--------------------+
+ *                  +--> | "cake", bob.sock   | "tea", ann.sock    | --> server
+ *                  |    +--------------------+--------------------+
+ *     bob.sock ----+
  *
- * See unix(7), sendto(2), recvfrom(2).
+ * See unix(7), bind(2), sendto(2), recvfrom(2).
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -17,235 +23,288 @@
 
 #include "../../common/lab.h"
 
-enum { DATAGRAMS = 1000 };
-
-static const struct sockaddr_un server_addr = {.sun_family = AF_UNIX,
-                                               .sun_path = "server.sock"};
-static const struct client {
-    const char *name, *request, *answer;
-    struct sockaddr_un addr;
-} clients[] = {
-    {"ann", "tea", "1 euro", {.sun_family = AF_UNIX, .sun_path = "ann.sock"}},
-    {"bob", "cake", "4 euro", {.sun_family = AF_UNIX, .sun_path = "bob.sock"}},
-    {"eve", "jam", "3 euro", {.sun_family = AF_UNIX, .sun_path = "eve.sock"}},
+enum {
+    ROOM = 64,              // longer than any text that is sent here
+    SMALL_ROOM = 3,         // shorter than some
+    NUMBERS = 100,          // that step 4 sends
+    SMALL_BUFFER = 16384    // has room for fewer than NUMBERS
 };
 
+static const struct sockaddr_un server_address = {.sun_family = AF_UNIX,
+                                                  .sun_path = "server.sock"};
+static const struct sockaddr_un ann_address = {.sun_family = AF_UNIX,
+                                               .sun_path = "ann.sock"};
+static const struct sockaddr_un bob_address = {.sun_family = AF_UNIX,
+                                               .sun_path = "bob.sock"};
+static const struct sockaddr_un carol_address = {.sun_family = AF_UNIX,
+                                                 .sun_path = "carol.sock"};
+
+/* What recvfrom() tells of the sender: an address, and its length. */
 struct sender {
-    struct sockaddr_un addr;
-    socklen_t len;    // how much of addr is meant: 0 for no name
+    struct sockaddr_un address;
+    socklen_t length;
 };
 
-static int open_at(const struct sockaddr_un *addr, int type)
+/* The name becomes a file in the current directory. */
+static int open_and_bind(const struct sockaddr_un *address)
 {
-    int fd = CHECK(socket(AF_UNIX, type, 0));
-    CHECK(bind(fd, (const struct sockaddr *)addr, sizeof(*addr)));
+    int fd = CHECK(socket(AF_UNIX, SOCK_DGRAM, 0));
+
+    CHECK(bind(fd, (const struct sockaddr *)address, sizeof(*address)));
     return fd;
 }
 
-/* bind() made a file, and close() leaves it: the next bind() would fail. */
-static void close_at(int fd, const struct sockaddr_un *addr)
+/* close() leaves the file there, and the next bind() to this name would fail.
+ */
+static void close_and_unlink(int fd, const struct sockaddr_un *address)
 {
     CHECK(close(fd));
-    CHECK(unlink(addr->sun_path));
+    CHECK(unlink(address->sun_path));
 }
 
-static ssize_t sendto_server(int fd, const void *data, size_t len)
+/* Print first, then send: afterwards the receiver may print at any time. */
+static void send_text(int fd, const char *text, const struct sockaddr_un *to,
+                      socklen_t length)
 {
-    return sendto(fd, data, len, 0, (const struct sockaddr *)&server_addr,
-                  sizeof(server_addr));
+    say("sendto(\"%s\", \"%s\") ...", text, to->sun_path);
+    CHECK(
+        sendto(fd, text, strlen(text), 0, (const struct sockaddr *)to, length));
 }
 
-/* It speaks before it sends: the server's next line can only come after. */
-static void tell(const char *who, int fd, const char *text)
+/* Before the call, the length says how much room there is for the address.
+ * After the call, it says how long the sender's address is. 0 means that the
+ * sender has none, and then nothing was stored. */
+static struct sender receive(int fd, size_t room)
 {
-    role(who);
-    say("sendto(server.sock, \"%s\")", text);
-    CHECK(sendto_server(fd, text, strlen(text)));
-}
+    struct sender from = {.length = sizeof(from.address)};
+    char buf[ROOM];
 
-static struct sender receive(const char *who, int fd)
-{
-    struct sender from = {.len = sizeof(from.addr)};
-    char buf[64];    // longer than any text that is sent here
-
-    role(who);
-    ssize_t n = CHECK(recvfrom(fd, buf, sizeof(buf), 0,
-                               (struct sockaddr *)&from.addr, &from.len));
-    say("recvfrom() = %zd \"%.*s\" from \"%s\", %u bytes", n, (int)n, buf,
-        from.addr.sun_path, from.len);
+    int n = CHECK(recvfrom(fd, buf, room, 0, (struct sockaddr *)&from.address,
+                           &from.length));
+    say("recvfrom(%zu bytes) = %d \"%.*s\" from \"%s\" (%u bytes)", room, n, n,
+        buf, from.address.sun_path, from.length);
     return from;
 }
 
-static _Noreturn void client(const struct client *self)
+/* A client that wants an answer. */
+static _Noreturn void ask(const struct sockaddr_un *own, const char *request)
 {
-    role(self->name);
-    int fd = open_at(&self->addr, SOCK_DGRAM);
-    tell(self->name, fd, self->request);
-    receive(self->name, fd);
-    close_at(fd, &self->addr);
+    int fd = open_and_bind(own);
+
+    send_text(fd, request, &server_address, sizeof(server_address));
+    receive(fd, ROOM);
+
+    close_and_unlink(fd, own);
     _exit(EXIT_SUCCESS);
 }
 
-/* All three wait at the same time, and the last is answered first. */
-static void three_clients(void)
+/* bob begins when ann's request is there, and both wait for their answers at
+ * the same time. The server answers bob first. It has one socket for both. */
+static void two_clients(void)
 {
-    struct sender from[ARRAY_LEN(clients)];
-    pid_t child[ARRAY_LEN(clients)];
-    int server = open_at(&server_addr, SOCK_DGRAM);
+    role("server");
+    int server = open_and_bind(&server_address);
 
-    for (size_t i = 0; i < ARRAY_LEN(clients); i++) {
-        child[i] = CHECK(fork());
-        if (child[i] == 0) {
-            CHECK(close(server));
-            client(&clients[i]);
-        }
-        from[i] = receive("server", server);
+    pid_t ann = CHECK(fork());
+    if (ann == 0) {
+        role("ann");
+        CHECK(close(server));
+        ask(&ann_address, "tea");
     }
-    for (size_t i = ARRAY_LEN(clients); i-- > 0;) {
-        const char *text = clients[i].answer;
-        say("sendto(%s, \"%s\")", from[i].addr.sun_path, text);
-        CHECK(sendto(server, text, strlen(text), 0,
-                     (struct sockaddr *)&from[i].addr, from[i].len));
-        reap(child[i]);
+    struct sender first = receive(server, ROOM);
+
+    pid_t bob = CHECK(fork());
+    if (bob == 0) {
+        role("bob");
+        CHECK(close(server));
+        ask(&bob_address, "cake");
     }
-    close_at(server, &server_addr);
+    struct sender second = receive(server, ROOM);
+
+    send_text(server, "4 euro", &second.address, second.length);
+    reap(bob);
+    send_text(server, "1 euro", &first.address, first.length);
+    reap(ann);
+
+    close_and_unlink(server, &server_address);
 }
 
-/* One process plays both: the kernel looks at sockets, not at processes. */
-static void no_name(void)
+/* The server receives one request, and tries to answer its sender. */
+static void try_to_answer(int server, const char *text)
 {
-    const struct sockaddr_un nothing = {.sun_family = AF_UNIX};
-    int server = open_at(&server_addr, SOCK_DGRAM);
-    int fd = CHECK(socket(AF_UNIX, SOCK_DGRAM, 0));
+    struct sender from = receive(server, ROOM);
 
-    for (int named = 0; named <= 1; named++) {
-        if (named)
-            say("bind(the family alone) = %d",
-                CHECK(bind(fd, (const struct sockaddr *)&nothing,
-                           sizeof(nothing.sun_family))));
-        tell("client", fd, "can you answer?");
-        struct sender from = receive("server", server);
-        say("sendto(that address, \"yes\") = %s",
-            RESULT(sendto(server, "yes", 3, 0, (struct sockaddr *)&from.addr,
-                          from.len),
-                   ENOTCONN));
-        role("client");
+    const char *result =
+        RESULT(sendto(server, text, strlen(text), 0,
+                      (struct sockaddr *)&from.address, from.length),
+               ENOTCONN);
+    say("sendto(\"%s\", \"%s\") = %s", text, from.address.sun_path, result);
+}
+
+/* The same request twice. Between the two, carol calls bind(). One process
+ * plays both carol and the server: the kernel looks at sockets, not at
+ * processes. */
+static void client_without_name(void)
+{
+    int server = open_and_bind(&server_address);
+    int carol = CHECK(socket(AF_UNIX, SOCK_DGRAM, 0));
+
+    role("carol");
+    send_text(carol, "soup", &server_address, sizeof(server_address));
+    role("server");
+    try_to_answer(server, "3 euro");
+
+    role("carol");
+    int bound = CHECK(bind(carol, (const struct sockaddr *)&carol_address,
+                           sizeof(carol_address)));
+    say("bind(\"%s\") = %d", carol_address.sun_path, bound);
+    send_text(carol, "soup", &server_address, sizeof(server_address));
+    role("server");
+    try_to_answer(server, "3 euro");
+
+    role("carol");
+    receive(carol, ROOM);
+
+    close_and_unlink(carol, &carol_address);
+    close_and_unlink(server, &server_address);
+}
+
+/* A client that wants no answer. */
+static _Noreturn void tell(const struct sockaddr_un *own, const char *text)
+{
+    int fd = open_and_bind(own);
+
+    send_text(fd, text, &server_address, sizeof(server_address));
+
+    close_and_unlink(fd, own);
+    _exit(EXIT_SUCCESS);
+}
+
+/* Both clients have sent and exited before the server reads. So both datagrams
+ * are in its queue. */
+static void one_at_a_time(void)
+{
+    char buf[SMALL_ROOM];
+
+    role("server");
+    int server = open_and_bind(&server_address);
+
+    pid_t ann = CHECK(fork());
+    if (ann == 0) {
+        role("ann");
+        CHECK(close(server));
+        tell(&ann_address, "red wine");
     }
-    receive("client", fd);
-    CHECK(close(fd));
-    close_at(server, &server_addr);
+    reap(ann);
+
+    pid_t bob = CHECK(fork());
+    if (bob == 0) {
+        role("bob");
+        CHECK(close(server));
+        tell(&bob_address, "tea");
+    }
+    reap(bob);
+
+    receive(server, SMALL_ROOM);
+    receive(server, SMALL_ROOM);
+    const char *result =
+        RESULT(recv(server, buf, sizeof(buf), MSG_DONTWAIT), EAGAIN);
+    say("recv(%zu bytes, MSG_DONTWAIT) = %s", sizeof(buf), result);
+
+    close_and_unlink(server, &server_address);
 }
 
-/* One buffer too short, one datagram of no bytes, one length asked first. */
-static void one_by_one(void)
+static ssize_t send_number(int fd, int number, int flags)
 {
-    char buf[3];
-    int server = open_at(&server_addr, SOCK_DGRAM);
-    int ann = open_at(&clients[0].addr, SOCK_DGRAM);
-
-    tell("ann", ann, "red wine");
-    tell("ann", ann, "");
-    role("server");
-    say("recv(3 bytes) = %d \"%.3s\"", CHECK(recv(server, buf, 3, 0)), buf);
-    receive("server", server);
-    tell("ann", ann, "green tea");
-    close_at(ann, &clients[0].addr);
-    role("server");
-    say("recv(3 bytes, MSG_PEEK|MSG_TRUNC) = %d \"%.3s\"",
-        CHECK(recv(server, buf, 3, MSG_PEEK | MSG_TRUNC)), buf);
-    receive("server", server);
-    close_at(server, &server_addr);
+    return sendto(fd, &number, sizeof(number), flags,
+                  (const struct sockaddr *)&server_address,
+                  sizeof(server_address));
 }
 
-static _Noreturn void count(int server)
+/* Sends 1, 2, 3 and so on. Returns the first number that has no room. */
+static int send_until_full(int fd)
 {
-    int number, next = 0, received = 0, disordered = 0;
+    int number = 1;
 
-    role("server");
-    while (CHECK(recv(server, &number, sizeof(number), 0)) > 0) {
-        disordered += number < next;
-        next = number + 1;
+    for (;;) {
+        ssize_t n = send_number(fd, number, MSG_DONTWAIT);
+        if (n == -1 && errno == EAGAIN)
+            return number;
+        check(n, "sendto()", __FILE__, __LINE__);
+        number++;
+    }
+}
+
+/* recv() is recvfrom() for a program that does not ask who the sender is. */
+static _Noreturn void read_numbers(int server)
+{
+    int received = 0;
+    int out_of_order = 0;
+    int last = 0;
+
+    say("recv() until number %d has come ...", NUMBERS);
+    while (last < NUMBERS) {
+        int number = 0;
+        int n = CHECK(recv(server, &number, sizeof(number), 0));
+        if (n != (int)sizeof(number) || number <= last)
+            out_of_order++;
+        last = number;
         received++;
     }
-    say("received %d, lost %d, doubled or out of order %d", received,
-        DATAGRAMS - received, disordered);
+    say("received: %d, missing: %d, out of order: %d", received,
+        NUMBERS - received, out_of_order);
     _exit(EXIT_SUCCESS);
 }
 
-/* Nobody reads until the queue is full: there is no server yet. */
-static void ten_thousand(void)
+/* The socket of the server has its name, but there is no process that reads.
+ * That process is born when the client has filled the queue. The client says
+ * what it is about to do before that, so no line of the server can come first.
+ * Its send buffer is small, because on some machines the queue takes many more
+ * datagrams than are sent here. */
+static void nobody_reads(void)
 {
-    int number = -1;
-    const char *result;
-    int server = open_at(&server_addr, SOCK_DGRAM);
-    int fd = CHECK(socket(AF_UNIX, SOCK_DGRAM, 0));
+    const int size = SMALL_BUFFER;
+    int server = open_and_bind(&server_address);
+    int client = CHECK(socket(AF_UNIX, SOCK_DGRAM, 0));
+
+    CHECK(setsockopt(client, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)));
 
     role("client");
-    CHECK(connect(fd, (const struct sockaddr *)&server_addr,
-                  sizeof(server_addr)));
-    do {
-        number++;
-        result =
-            RESULT(send(fd, &number, sizeof(number), MSG_DONTWAIT), EAGAIN);
-    } while (*result != '-');    // it says "-1 EAGAIN", or how much was sent
-    say("send(MSG_DONTWAIT), again and again: %s", result);
-    say("send() that one again, then all the others");
+    int number = send_until_full(client);
+    say_measured("sendto(number, MSG_DONTWAIT): %d numbers sent", number - 1);
+    const char *result =
+        RESULT(send_number(client, number, MSG_DONTWAIT), EAGAIN);
+    say("sendto(next number, MSG_DONTWAIT) = %s", result);
+    say("sendto(next number, 0) ...");
+
     pid_t child = CHECK(fork());
     if (child == 0) {
-        CHECK(close(fd));
-        count(server);
+        role("server");
+        CHECK(close(client));
+        read_numbers(server);
     }
-    close_at(server, &server_addr);    // it is the child's now
-    for (; number < DATAGRAMS; number++)
-        CHECK(send(fd, &number, sizeof(number), 0));
-    CHECK(send(fd, NULL, 0, 0));    // no number: that was all
-    reap(child);
-    CHECK(close(fd));
-}
+    CHECK(close(server));
+    int n = CHECK(send_number(client, number, 0));
+    say("sendto(next number, 0) = %d", n);
+    for (number++; number <= NUMBERS; number++)
+        CHECK(send_number(client, number, 0));
 
-static void errors(void)
-{
-    static const char text[65536];
-    int eve = CHECK(socket(AF_UNIX, SOCK_DGRAM, 0));
-    role("eve");
-    say("no file: sendto() = %s", RESULT(sendto_server(eve, "", 0), ENOENT));
-    int stream = open_at(&server_addr, SOCK_STREAM);
-    say("a stream: sendto() = %s",
-        RESULT(sendto_server(eve, "", 0), EPROTOTYPE));
-    CHECK(close(stream));
-    say("its file, the stream closed: sendto() = %s",
-        RESULT(sendto_server(eve, "", 0), ECONNREFUSED));
-    CHECK(unlink(server_addr.sun_path));
-    int server = open_at(&server_addr, SOCK_DGRAM);
-    CHECK(setsockopt(eve, SOL_SOCKET, SO_SNDBUF, &(int){4096}, sizeof(int)));
-    say("longer than SO_SNDBUF: sendto() = %s",
-        RESULT(sendto_server(eve, text, sizeof(text)), EMSGSIZE));
-    int ann = open_at(&clients[0].addr, SOCK_DGRAM);
-    CHECK(connect(server, (const struct sockaddr *)&clients[0].addr,
-                  sizeof(clients[0].addr)));
-    say("a server connected to ann.sock: sendto() = %s",
-        RESULT(sendto_server(eve, "", 0), EPERM));
-    tell("ann", ann, "hello");
-    receive("server", server);
-    CHECK(close(eve));
-    close_at(ann, &clients[0].addr);
-    close_at(server, &server_addr);
+    reap(child);
+    CHECK(close(client));
+    CHECK(unlink(server_address.sun_path));
 }
 
 int main(void)
 {
-    step("Who sent this datagram?");
-    three_clients();
+    step("Two clients ask one server. Who gets which answer?");
+    two_clients();
 
-    step("Can a client without a name be answered?");
-    no_name();
+    step("A client has no name. Where does the answer go?");
+    client_without_name();
 
-    step("Is one send one receive?");
-    one_by_one();
+    step("The buffer is too short. What does the next recvfrom() bring?");
+    one_at_a_time();
 
-    step("Nobody reads yet: how many of 1000 datagrams are lost?");
-    ten_thousand();
-
-    step("In how many ways can sendto() fail?");
-    errors();
+    step("Nobody reads. What becomes of 100 datagrams?");
+    nobody_reads();
 }

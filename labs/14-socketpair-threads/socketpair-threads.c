@@ -1,16 +1,19 @@
 /*
  * 14-socketpair-threads -- how do two threads talk over one pair?
  *
- * As two processes do. But threads share one table of descriptors and one
- * memory: there are no copies. A thread's exit closes nothing, what one thread
- * closes is closed for all, and a pointer leads to the same at both ends.
+ * As two processes do. But fork() copies the table of descriptors and the
+ * memory, and pthread_create() copies nothing. So a thread that returns closes
+ * nothing, what one thread closes is closed for all, and a pointer that is sent
+ * leads to the same place for both.
  *
- *     main  sv[0] <================> sv[1]  thread
- *     `-------------- one process --------------'
+ *      main                 thread
+ *        |                     |
+ *      sv[0] <=============> sv[1]
+ *     `---------------------------'
+ *      one table of descriptors, one memory
  *
  * See socketpair(2), pthread_create(3), close(2), fork(2), unix(7).
  */
-#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,185 +22,279 @@
 
 #include "../../common/lab.h"
 
-static void receive(int end)
+/* Print first, then write. The other way round, the reader could print its line
+ * before the writer prints this one. */
+static void write_text(int fd, const char *text)
+{
+    say("write(\"%s\") ...", text);
+    CHECK(write(fd, text, strlen(text)));
+}
+
+static void read_text(int fd)
 {
     char buf[64];    // longer than anything that is sent here
-    ssize_t n = CHECK(read(end, buf, sizeof(buf)));
+    int n = CHECK(read(fd, buf, sizeof(buf)));
 
-    if (n > 0)
-        say("read() = %zd \"%.*s\"", n, (int)n, buf);
-    else
-        say("read() = 0, end of file");
+    say("read() = %d \"%.*s\"", n, n, buf);
 }
 
-/* It speaks before it writes: the peer's next line can only come after it. */
-static void transmit(int end, const char *text)
+/* A thread begins in a function like this one. It is given a pointer to what
+ * main has: here, to main's sv[1]. */
+static void *answer(void *arg)
 {
-    say("write(\"%s\")", text);
-    CHECK(write(end, text, strlen(text)));
-}
+    const int *end = arg;
 
-static void *answerer(void *end)
-{
     role("thread");
-    receive(*(int *)end);
-    transmit(*(int *)end, "fine, thanks");
+    read_text(*end);
+    write_text(*end, "fine, thanks");
     return NULL;
 }
 
-/* fork() would copy both descriptors, and each process would close one. Here
- * nobody closes anything before the end. */
-static void both_directions(void)
+/* Neither of the two closes anything as long as the other one runs. */
+static void question_and_answer(void)
 {
     int sv[2];
     pthread_t thread;
 
     CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, sv));
-    CHECK_PTHREAD(pthread_create(&thread, NULL, answerer, &sv[1]));
-    transmit(sv[0], "how are you?");
-    receive(sv[0]);
+    CHECK_PTHREAD(pthread_create(&thread, NULL, answer, &sv[1]));
+
+    write_text(sv[0], "how are you?");
+    read_text(sv[0]);
+
     CHECK_PTHREAD(pthread_join(thread, NULL));
-    CHECK(close(sv[0]));
-    CHECK(close(sv[1]));
+    int closed = CHECK(close(sv[0]));
+    say("close(sv[0]) = %d", closed);
+    closed = CHECK(close(sv[1]));
+    say("close(sv[1]) = %d", closed);
 }
 
-static void *leaver(void *end)
+static void *read_and_return(void *arg)
 {
+    const int *end = arg;
+
     role("thread");
-    receive(*(int *)end);
+    read_text(*end);
+    say("return ...");
     return NULL;
 }
 
-static void thread_ends(void)
+/* Step 3 of lab 1, with a thread in the place of the child. */
+static void thread_returns(void)
 {
     int sv[2];
     char byte;
     pthread_t thread;
 
     CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, sv));
-    CHECK_PTHREAD(pthread_create(&thread, NULL, leaver, &sv[1]));
-    transmit(sv[0], "you may go");
+    CHECK_PTHREAD(pthread_create(&thread, NULL, read_and_return, &sv[1]));
+    write_text(sv[0], "you may go");
     CHECK_PTHREAD(pthread_join(thread, NULL));
-    say("pthread_join() = 0: the thread has ended");
-    say("recv(MSG_DONTWAIT) = %s",
-        RESULT(recv(sv[0], &byte, 1, MSG_DONTWAIT), EAGAIN));
-    say("close(sv[1]) = %d", CHECK(close(sv[1])));
-    receive(sv[0]);
+
+    const char *result = RESULT(recv(sv[0], &byte, 1, MSG_DONTWAIT), EAGAIN);
+    say("after pthread_join(): recv(sv[0], MSG_DONTWAIT) = %s", result);
+    CHECK(close(sv[1]));
+    result = RESULT(recv(sv[0], &byte, 1, MSG_DONTWAIT), EAGAIN);
+    say("after close(sv[1]): recv(sv[0], MSG_DONTWAIT) = %s", result);
+
     CHECK(close(sv[0]));
 }
 
-/* A habit from lab 1: to close the end that is not one's own. */
-static void *closer(void *pair)
+/* In lab 1 each process closed the end that it did not use. */
+static void close_unused(int fd)
 {
-    const int *sv = pair;
+    int closed = CHECK(close(fd));
+
+    say("close(sv[0]) = %d", closed);
+}
+
+static void *close_in_thread(void *arg)
+{
+    const int *end = arg;
 
     role("thread");
-    say("close(sv[0]) = %d", CHECK(close(sv[0])));
-    receive(sv[1]);
+    close_unused(*end);
     return NULL;
 }
 
-/* The kernel gives a new descriptor the lowest number that is free. */
-static void closed_for_all(void)
+static void try_to_write(int fd)
 {
-    int sv[2], other[2];
+    const char *text = "hello?";
+
+    const char *result = RESULT(write(fd, text, strlen(text)), EBADF);
+    say("write(sv[0], \"%s\") = %s", text, result);
+}
+
+/* Main writes when the thread has returned. */
+static void thread_closes(void)
+{
+    int sv[2];
     pthread_t thread;
 
     CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, sv));
-    CHECK_PTHREAD(pthread_create(&thread, NULL, closer, sv));
+    CHECK_PTHREAD(pthread_create(&thread, NULL, close_in_thread, &sv[0]));
     CHECK_PTHREAD(pthread_join(thread, NULL));
-    say("write(sv[0], \"hello?\") = %s",
-        RESULT(write(sv[0], "hello?", 6), EBADF));
 
-    CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, other));
-    say("socketpair(other): other[0] == sv[0]: %s",
-        other[0] == sv[0] ? "yes" : "no");
-    say("write(sv[0], \"dear thread\") = %d",
-        CHECK(write(sv[0], "dear thread", 11)));
-    role("stranger");
-    receive(other[1]);
-    role("main");
-    CHECK(close(other[0]));
-    CHECK(close(other[1]));
-    CHECK(close(sv[1]));
+    try_to_write(sv[0]);
+
+    CHECK(close(sv[1]));    // sv[0] is closed
 }
 
-/* What thread and child do with the pointer is the same. */
-static void follow(int end)
-{
-    volatile int *pointer = NULL;
-
-    CHECK(recv(end, &pointer, sizeof(pointer), 0));
-    if (!pointer)
-        return;    // and its line is missing
-    say("recv(&pointer): *pointer is %d, now *pointer = 3", *pointer);
-    *pointer = 3;
-}
-
-static void *follower(void *end)
-{
-    role("thread");
-    follow(*(int *)end);
-    return NULL;
-}
-
-/* The number changes once the thread, or the child, is there. */
-static void change_and_send(int end, volatile int *pointer)
-{
-    *pointer = 2;
-    say("number = 2, send(&number)");
-    CHECK(send(end, &pointer, sizeof(pointer), 0));
-}
-
-static void to_thread(void)
+/* Main writes when the child has exited, and keeps its own sv[1]. So there is
+ * still an open socket that takes what main writes. */
+static void child_closes(void)
 {
     int sv[2];
-    volatile int number = 1;
-    pthread_t thread;
 
-    CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, sv));
-    CHECK_PTHREAD(pthread_create(&thread, NULL, follower, &sv[1]));
-    change_and_send(sv[0], &number);
-    CHECK_PTHREAD(pthread_join(thread, NULL));
-    say("number is %d", number);
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, sv));
+    pid_t child = CHECK(fork());
+    if (child == 0) {
+        role("child");
+        close_unused(sv[0]);
+        _exit(EXIT_SUCCESS);
+    }
+    reap(child);
+
+    try_to_write(sv[0]);
+
     CHECK(close(sv[0]));
     CHECK(close(sv[1]));
 }
 
-/* fork() copies the memory, too: what is at the address there is not this. A
- * compiler that saw no reader of the 1 would leave it out: hence volatile. */
-static void to_child(void)
+static void *close_and_read(void *arg)
+{
+    const int *sv = arg;    // main's array
+
+    role("thread");
+    close_unused(sv[0]);
+    read_text(sv[1]);
+    return NULL;
+}
+
+static void *read_mail(void *arg)
+{
+    const int *end = arg;
+
+    role("stranger");
+    read_text(*end);
+    return NULL;
+}
+
+/* Main does not know what the thread has closed. Main makes another pair, for a
+ * second thread, and then writes to the first pair. The second thread starts
+ * after that, or it could print its line before main prints the result. */
+static void number_is_taken(void)
+{
+    const char *text = "dear thread";
+    int sv[2];
+    int other[2];
+    pthread_t thread;
+    pthread_t stranger;
+
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, sv));
+    CHECK_PTHREAD(pthread_create(&thread, NULL, close_and_read, sv));
+    CHECK_PTHREAD(pthread_join(thread, NULL));
+
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, other));
+    say("socketpair(other): other[0] - sv[0] = %d", other[0] - sv[0]);
+    int n = CHECK(write(sv[0], text, strlen(text)));
+    say("write(sv[0], \"%s\") = %d", text, n);
+    CHECK_PTHREAD(pthread_create(&stranger, NULL, read_mail, &other[1]));
+    CHECK_PTHREAD(pthread_join(stranger, NULL));
+
+    CHECK(close(sv[1]));
+    CHECK(close(other[0]));    // and not sv[0], which is the same number
+    CHECK(close(other[1]));
+}
+
+static int number;    // main's; its address is sent
+
+/* The thread and the child do the same with the pointer that they receive. */
+static void follow_pointer(int fd)
+{
+    int *pointer;
+    int n = CHECK(recv(fd, &pointer, sizeof(pointer), 0));
+
+    if (n == 0)
+        return;    // main has failed and is gone: there is no pointer
+    int found = *pointer;
+    *pointer = 3;
+    say("recv(pointer): *pointer was %d, is now %d", found, *pointer);
+}
+
+static void *follow_in_thread(void *arg)
+{
+    const int *end = arg;
+
+    role("thread");
+    follow_pointer(*end);
+    return NULL;
+}
+
+/* The number changes when the thread, or the child, is already there. */
+static void change_and_send(int fd)
+{
+    int *pointer = &number;
+
+    number = 2;
+    say("number = %d, then send(&number) ...", number);
+    CHECK(send(fd, &pointer, sizeof(pointer), 0));
+}
+
+/* SOCK_SEQPACKET: the pointer is one message. */
+static void pointer_to_thread(void)
 {
     int sv[2];
-    volatile int number = 1;
+    pthread_t thread;
 
     CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, sv));
+    number = 1;
+    CHECK_PTHREAD(pthread_create(&thread, NULL, follow_in_thread, &sv[1]));
+    change_and_send(sv[0]);
+    CHECK_PTHREAD(pthread_join(thread, NULL));
+    say("after pthread_join(): number = %d", number);
+
+    CHECK(close(sv[0]));
+    CHECK(close(sv[1]));
+}
+
+static void pointer_to_child(void)
+{
+    int sv[2];
+
+    CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, sv));
+    number = 1;
     pid_t child = CHECK(fork());
     if (child == 0) {
-        CHECK(close(sv[0]));
         role("child");
-        follow(sv[1]);
+        CHECK(close(sv[0]));
+        follow_pointer(sv[1]);
         _exit(EXIT_SUCCESS);
     }
     CHECK(close(sv[1]));
-    change_and_send(sv[0], &number);
+    change_and_send(sv[0]);
     reap(child);
-    say("number is %d", number);
+    say("after waitpid(): number = %d", number);
+
     CHECK(close(sv[0]));
 }
 
 int main(void)
 {
-    step("Can two threads talk over a pair as two processes do?");
-    both_directions();
+    step("Two threads talk. Who closes which end, and when?");
+    question_and_answer();
 
-    step("The thread has ended. Is its end closed?");
-    thread_ends();
+    step("The thread has returned. Is its end closed?");
+    thread_returns();
 
-    step("The thread closes the end that is not its own. Who notices?");
-    closed_for_all();
+    step("Who closes sv[0] for main, too: a thread or a child?");
+    thread_closes();
+    child_closes();
 
-    step("A pointer is sent. What is there for a thread, and for a child?");
-    to_thread();
-    to_child();
+    step("Main makes another pair. Who reads what main writes to sv[0]?");
+    number_is_taken();
+
+    step("A pointer is sent. What does its receiver find there?");
+    pointer_to_thread();
+    pointer_to_child();
 }
