@@ -62,7 +62,7 @@ static void send_text(int fd, const char *text)
     say("send(\"%s\") = %d", text, n);
 }
 
-/* Does not wait: who finds nothing says so. */
+/* Does not wait: a worker that finds nothing says so. */
 static void receive(int fd, size_t room)
 {
     char buf[ROOM];
@@ -133,7 +133,7 @@ static void start_worker(const int sv[2])
         char buf[ROOM];
 
         role("worker");
-        CHECK(close(sv[0]));    // or the end of file would never come
+        CHECK(close(sv[0]));    // or end_of_file() would never see its end
 
         int n = CHECK(recv(sv[1], buf, sizeof(buf), 0));
         say("recv(%zu bytes) = %d \"%.*s\"", sizeof(buf), n, n, buf);
@@ -190,6 +190,7 @@ static void end_of_file(void)
     CHECK(close(sv[1]));
 }
 
+/* The boss receives when the worker has exited, so the lines are in order. */
 static void send_answer(const int sv[2], const char *name, const char *text)
 {
     pid_t worker = CHECK(fork());
@@ -258,16 +259,23 @@ static void send_to(int fd, const struct sockaddr_un *address, const char *text)
     say("sendto(\"%s\", \"%s\") = %s", address->sun_path, text, result);
 }
 
+static int open_shop(void)
+{
+    int shop = CHECK(socket(AF_UNIX, SOCK_DGRAM, 0));
+
+    CHECK(bind(shop, (const struct sockaddr *)&shop_address,
+               sizeof(shop_address)));
+    return shop;
+}
+
 /* The boss opens the socket of the shop, so that it is there when ann asks. The
  * shop has no descriptor of the pair. It knows only the name of the end. */
 static void ask_shop(void)
 {
     const char *answer = "dark blue";
+    int shop = open_shop();
     int sv[2];
 
-    int shop = CHECK(socket(AF_UNIX, SOCK_DGRAM, 0));
-    CHECK(bind(shop, (const struct sockaddr *)&shop_address,
-               sizeof(shop_address)));
     open_pair(SOCK_DGRAM, sv);
     bind_end(sv[1], &team_address);
 
