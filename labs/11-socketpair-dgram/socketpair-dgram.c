@@ -1,250 +1,334 @@
 /*
- * 11-socketpair-dgram -- does a pair keep messages apart?
+ * 11-socketpair-dgram -- can several processes share one end of a pair?
  *
- * A pair of SOCK_DGRAM does: one send is one receive, in order, none is lost,
- * and a sender waits for room. But there is no end of file: a reader whose
- * peer has closed waits for ever. Only a send tells that nobody is there.
+ * They can if the pair carries messages: each recv() takes one message, whole,
+ * and nobody else gets that message or a part of it. An empty message is taken
+ * by one process like any other, so it is not an end for all. In the other
+ * direction the messages come from one socket, so they do not tell which
+ * process has sent them. And nobody from outside can send into the pair, not
+ * even to the name of an end.
  *
- *     left  sv[0] <===[one][][three]===> sv[1]  right
- *             '------[hello]------> third.sock  third
+ *                                         +--- ann
+ *     boss --- sv[0] ======== sv[1] ------+--- bob     one socket, one queue,
+ *                  [blue][green][red] ->  +--- eve     three descriptors
  *
- * See socketpair(2), unix(7), socket(7), poll(2).
+ * See socketpair(2), fork(2), recv(2), bind(2), sendto(2), unix(7).
  */
-#define _GNU_SOURCE    // for POLLRDHUP
-#include <poll.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "../../common/lab.h"
 
-enum { DATAGRAMS = 10000 };
+enum { ROOM = 64 };    // more than all jobs together need
 
-/* One process plays both ends: the kernel looks at sockets, not at processes.
- * What would wait for another, here for ever, fails with EAGAIN. */
-static void on_pair(const char *question, void (*show)(int left, int right))
+static const struct sockaddr_un bob_address = {.sun_family = AF_UNIX,
+                                               .sun_path = "bob.sock"};
+static const struct sockaddr_un team_address = {.sun_family = AF_UNIX,
+                                                .sun_path = "team.sock"};
+static const struct sockaddr_un shop_address = {.sun_family = AF_UNIX,
+                                                .sun_path = "shop.sock"};
+
+static const char *type_name(int type)
 {
-    int sv[2];
+    if (type == SOCK_STREAM)
+        return "SOCK_STREAM";
+    if (type == SOCK_SEQPACKET)
+        return "SOCK_SEQPACKET";
+    return "SOCK_DGRAM";
+}
 
-    step(question);
-    CHECK(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0, sv));
-    show(sv[0], sv[1]);
+/* The boss keeps its descriptor of sv[1] for the workers that it forks. */
+static void open_pair(int type, int sv[2])
+{
+    role("boss");
+    int made = CHECK(socketpair(AF_UNIX, type, 0, sv));
+    say("socketpair(%s) = %d", type_name(type), made);
+}
+
+static void close_pair(const int sv[2])
+{
     CHECK(close(sv[0]));
     CHECK(close(sv[1]));
 }
 
-static void tell(const char *who, int end, const char *text)
+static void send_text(int fd, const char *text)
 {
-    role(who);
-    say("send(\"%s\") = %d", text, CHECK(send(end, text, strlen(text), 0)));
+    int n = CHECK(send(fd, text, strlen(text), 0));
+
+    say("send(\"%s\") = %d", text, n);
 }
 
-static void receive(const char *who, int end)
+/* Does not wait: a worker that finds nothing says so. */
+static void receive(int fd, size_t room)
 {
-    char buf[64];    // longer than any text that is sent here
+    char buf[ROOM];
 
-    role(who);
-    ssize_t n = CHECK(read(end, buf, sizeof(buf)));
-    say("read() = %zd \"%.*s\"", n, (int)n, buf);
-}
-
-/* Nothing is queued: EAGAIN. SOCK_SEQPACKET has an end, and returns 0 there. */
-static void try_read(const char *who, int end)
-{
-    role(who);
-    say("read() = %s", RESULT(read(end, &(char){0}, 1), EAGAIN));
-}
-
-static void messages(int left, int right)
-{
-    tell("left", left, "one");
-    tell("left", left, "");
-    tell("left", left, "three");
-    receive("right", right);
-    receive("right", right);
-    receive("right", right);
-    try_read("right", right);
-}
-
-static void no_bytes(int left, int right)
-{
-    tell("left", left, "one");
-    tell("left", left, "two");
-    role("right");
-    say("read(0 bytes) = %d", CHECK(read(right, NULL, 0)));
-    receive("right", right);
-    say("recv(0 bytes) = %d", CHECK(recv(right, NULL, 0, 0)));
-    try_read("right", right);
-}
-
-static void too_short(int left, int right)
-{
-    char buf[3];
-
-    tell("left", left, "red wine");
-    tell("left", left, "tea");
-    role("right");
-    say("read(3 bytes) = %d \"%.3s\"", CHECK(read(right, buf, 3)), buf);
-    receive("right", right);
-}
-
-/* Sends 0, 1, 2 and so on until the pair is full. Returns the next to send. */
-static int fill(int end)
-{
-    int next = -1;
-    const char *result;
-
-    role("left");
-    do {
-        next++;
-        result = RESULT(send(end, &next, sizeof(next), MSG_DONTWAIT), EAGAIN);
-    } while (*result != '-');    // it says "-1 EAGAIN", or how much was sent
-    say("send(MSG_DONTWAIT), again and again: %s", result);
-    return next;
-}
-
-static void set_buffer(int end, int option, int size)
-{
-    CHECK(setsockopt(end, SOL_SOCKET, option, &size, sizeof(size)));
-}
-
-static void full(int left, int right)
-{
-    set_buffer(left, SO_SNDBUF, 4096);
-    set_buffer(right, SO_RCVBUF, 4096);    // both far below the default
-    fill(left);
-    tell("right", right, "wait");
-    receive("left", left);
-    set_buffer(right, SO_RCVBUF, 65536);
-    say("right has a larger SO_RCVBUF: send(\"x\") = %s",
-        RESULT(send(left, "x", 1, 0), EAGAIN));
-    set_buffer(left, SO_SNDBUF, 65536);
-    say("left has a larger SO_SNDBUF: send(\"x\") = %d",
-        CHECK(send(left, "x", 1, 0)));
-}
-
-static _Noreturn void count(int end)
-{
-    int number, next = 0, received = 0, disordered = 0;
-
-    role("right");
-    while (CHECK(recv(end, &number, sizeof(number), 0)) > 0) {
-        disordered += number < next;
-        next = number + 1;
-        received++;
+    ssize_t result = recv(fd, buf, room, MSG_DONTWAIT);
+    if (result == -1 && errno == EAGAIN) {
+        say("recv(%zu bytes) = -1 EAGAIN", room);
+        return;
     }
-    say("received %d, lost %d, doubled or out of order %d", received,
-        DATAGRAMS - received, disordered);
-    _exit(EXIT_SUCCESS);
+    int n = check(result, "recv()", __FILE__, __LINE__);
+    say("recv(%zu bytes) = %d \"%.*s\"", room, n, n, buf);
 }
 
-/* Nobody reads until the pair is full: there is no child yet. */
-static void ten_thousand(void)
+/* A worker takes one job and exits. The next worker comes after that, so it is
+ * certain who is the first at the queue. */
+static void take_job(const int sv[2], const char *name, size_t room)
 {
-    int sv[2];
-
-    CHECK(socketpair(AF_UNIX, SOCK_DGRAM, 0, sv));    // its send() waits
-    set_buffer(sv[0], SO_SNDBUF, 4096);
-    int next = fill(sv[0]);
-    say("fewer than 100 are in the pair: %s", next < 100 ? "yes" : "no");
-    say("send() that one again, then all the others");
-    pid_t child = CHECK(fork());
-    if (child == 0) {
+    pid_t worker = CHECK(fork());
+    if (worker == 0) {
+        role(name);
         CHECK(close(sv[0]));
-        count(sv[1]);
+
+        receive(sv[1], room);
+        _exit(EXIT_SUCCESS);
     }
-    CHECK(close(sv[1]));    // or send() would wait for a receiver that died
-    for (; next < DATAGRAMS; next++)
-        CHECK(send(sv[0], &next, sizeof(next), 0));
-    CHECK(send(sv[0], NULL, 0, 0));    // that was all; close() would not say it
-    reap(child);
-    CHECK(close(sv[0]));
+    reap(worker);
 }
 
-/* Another type shows what an end would look like. */
-static void reader_left(int type)
+/* All jobs are there before the first worker is. */
+static void three_jobs(int type)
 {
-    const char *who = type == SOCK_DGRAM ? "dgram" : "seqpacket";
     int sv[2];
 
-    CHECK(socketpair(AF_UNIX, type | SOCK_NONBLOCK, 0, sv));
-    tell(who, sv[0], "bye");
-    say("close(sv[0]) = %d", CHECK(close(sv[0])));
-    receive(who, sv[1]);
-    try_read(who, sv[1]);
-    struct pollfd p = {.fd = sv[1], .events = POLLIN | POLLOUT | POLLRDHUP};
-    int n = CHECK(poll(&p, 1, 0));
-    say("poll() = %d %s%s%s%s", n, p.revents & POLLIN ? "POLLIN|" : "",
-        p.revents & POLLOUT ? "POLLOUT" : "",
-        p.revents & POLLRDHUP ? "|POLLRDHUP" : "",
-        p.revents & POLLHUP ? "|POLLHUP" : "");
+    open_pair(type, sv);
+    send_text(sv[0], "red");
+    send_text(sv[0], "green");
+    send_text(sv[0], "blue");
+
+    take_job(sv, "ann", ROOM);
+    take_job(sv, "bob", ROOM);
+    take_job(sv, "eve", ROOM);
+
+    close_pair(sv);
+}
+
+/* Ann gets a part of a job, as any worker does that is killed between two calls
+ * of recv(). */
+static void half_a_job(int type)
+{
+    int sv[2];
+
+    open_pair(type, sv);
+    send_text(sv[0], "paint door");
+    send_text(sv[0], "mow lawn");
+
+    take_job(sv, "ann", strlen("paint"));
+    take_job(sv, "bob", ROOM);
+
+    close_pair(sv);
+}
+
+/* The workers of this step all do the same, so they have the same role: which
+ * of them is woken is not certain. */
+static void start_worker(const int sv[2])
+{
+    pid_t worker = CHECK(fork());
+    if (worker == 0) {
+        char buf[ROOM];
+
+        role("worker");
+        CHECK(close(sv[0]));    // or end_of_file() would never see its end
+
+        int n = CHECK(recv(sv[1], buf, sizeof(buf), 0));
+        say("recv(%zu bytes) = %d \"%.*s\"", sizeof(buf), n, n, buf);
+        _exit(EXIT_SUCCESS);
+    }
+}
+
+/* Waits until one worker has exited: -1 stands for any of them. */
+static void stop_one_worker(int fd)
+{
+    const char *stop = "";
+
+    say("send(\"%s\") ...", stop);
+    CHECK(send(fd, stop, strlen(stop), 0));
+    reap(-1);
+}
+
+/* No worker can return from recv() before the boss has sent something. So all
+ * three are there when the first empty message comes. */
+static void empty_messages(void)
+{
+    int sv[2];
+
+    open_pair(SOCK_DGRAM, sv);
+    start_worker(sv);
+    start_worker(sv);
+    start_worker(sv);
+
+    stop_one_worker(sv[0]);
+    int exited = CHECK(waitpid(-1, NULL, WNOHANG));
+    say("waitpid(-1, WNOHANG) = %d", exited);
+    stop_one_worker(sv[0]);
+    stop_one_worker(sv[0]);
+
+    close_pair(sv);
+}
+
+/* The control: the workers are stopped by end of file. */
+static void end_of_file(void)
+{
+    int sv[2];
+
+    open_pair(SOCK_STREAM, sv);
+    start_worker(sv);
+    start_worker(sv);
+    start_worker(sv);
+
+    say("close(sv[0]) ...");
+    CHECK(close(sv[0]));
+    reap(-1);
+    reap(-1);
+    reap(-1);
+
     CHECK(close(sv[1]));
 }
 
-/* SIGPIPE would end the lab, even if it was ignored by who started it. */
-static void writer_left(void)
+/* The boss receives when the worker has exited, so the lines are in order. */
+static void send_answer(const int sv[2], const char *name, const char *text)
+{
+    pid_t worker = CHECK(fork());
+    if (worker == 0) {
+        role(name);
+        CHECK(close(sv[0]));
+
+        send_text(sv[1], text);
+        _exit(EXIT_SUCCESS);
+    }
+    reap(worker);
+}
+
+static struct sockaddr_un receive_from(int fd)
+{
+    struct sockaddr_un sender = {0};
+    socklen_t length = sizeof(sender);
+    char buf[ROOM];
+
+    int n = CHECK(
+        recvfrom(fd, buf, sizeof(buf), 0, (struct sockaddr *)&sender, &length));
+    say("recvfrom() = %d \"%.*s\" from \"%s\", %u bytes", n, n, buf,
+        sender.sun_path, length);
+    return sender;
+}
+
+static void bind_end(int fd, const struct sockaddr_un *address)
+{
+    int bound =
+        CHECK(bind(fd, (const struct sockaddr *)address, sizeof(*address)));
+    say("bind(sv[1], \"%s\") = %d", address->sun_path, bound);
+}
+
+/* Bob wants to be known by his name. He does not send anything. */
+static void two_answers(void)
 {
     int sv[2];
 
-    CHECK(sigaction(SIGPIPE, &(struct sigaction){.sa_handler = SIG_DFL}, NULL));
-    CHECK(socketpair(AF_UNIX, SOCK_DGRAM, 0, sv));
-    role("right");
-    say("close() = %d", CHECK(close(sv[1])));
-    role("left");
-    say("write(\"x\") = %s", RESULT(write(sv[0], "x", 1), ECONNREFUSED));
-    say("write(\"x\") = %s", RESULT(write(sv[0], "x", 1), ENOTCONN));
-    CHECK(close(sv[0]));
+    open_pair(SOCK_DGRAM, sv);
+    send_answer(sv, "ann", "ann: door is done");
+    receive_from(sv[0]);
+
+    pid_t bob = CHECK(fork());
+    if (bob == 0) {
+        role("bob");
+        CHECK(close(sv[0]));
+
+        bind_end(sv[1], &bob_address);
+        _exit(EXIT_SUCCESS);
+    }
+    reap(bob);
+
+    send_answer(sv, "eve", "eve: lawn is done");
+    receive_from(sv[0]);
+
+    close_pair(sv);
+    CHECK(unlink(bob_address.sun_path));
 }
 
-static void shut_down(int left, int right)
+static void send_to(int fd, const struct sockaddr_un *address, const char *text)
 {
-    role("right");
-    say("shutdown(SHUT_RDWR) = %d", CHECK(shutdown(right, SHUT_RDWR)));
-    try_read("left", left);    // even at an end it would be EAGAIN
-    struct pollfd p = {.fd = left, .events = POLLIN | POLLRDHUP};
-    say("poll(POLLIN|POLLRDHUP) = %d", CHECK(poll(&p, 1, 0)));
-    say("write(\"x\") = %s", RESULT(write(left, "x", 1), EPIPE));
+    const char *result =
+        RESULT(sendto(fd, text, strlen(text), 0,
+                      (const struct sockaddr *)address, sizeof(*address)),
+               EPERM);
+    say("sendto(\"%s\", \"%s\") = %s", address->sun_path, text, result);
 }
 
-static void third_socket(int left, int right)
+static int open_shop(void)
 {
-    const struct sockaddr_un addr = {.sun_family = AF_UNIX,
-                                     .sun_path = "third.sock"};
-    int third = CHECK(socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0));
+    int shop = CHECK(socket(AF_UNIX, SOCK_DGRAM, 0));
 
-    CHECK(bind(third, (const struct sockaddr *)&addr, sizeof(addr)));
-    role("left");
-    say("sendto(third.sock, \"hello\") = %d",
-        CHECK(sendto(left, "hello", 5, 0, (const struct sockaddr *)&addr,
-                     sizeof(addr))));
-    try_read("right", right);
-    receive("third", third);
-    tell("left", left, "and you");
-    receive("right", right);
-    CHECK(close(third));
-    CHECK(unlink(addr.sun_path));
+    CHECK(bind(shop, (const struct sockaddr *)&shop_address,
+               sizeof(shop_address)));
+    return shop;
+}
+
+/* The boss opens the socket of the shop, so that it is there when ann asks. The
+ * shop has no descriptor of the pair. It knows only the name of the end. */
+static void ask_shop(void)
+{
+    const char *answer = "dark blue";
+    int shop = open_shop();
+    int sv[2];
+
+    open_pair(SOCK_DGRAM, sv);
+    bind_end(sv[1], &team_address);
+
+    pid_t ann = CHECK(fork());
+    if (ann == 0) {
+        role("ann");
+        CHECK(close(shop));
+        CHECK(close(sv[0]));
+
+        send_to(sv[1], &shop_address, "which blue?");
+        _exit(EXIT_SUCCESS);
+    }
+    reap(ann);
+    receive(sv[0], ROOM);
+
+    pid_t seller = CHECK(fork());
+    if (seller == 0) {
+        role("shop");
+        close_pair(sv);
+
+        struct sockaddr_un sender = receive_from(shop);
+        send_to(shop, &sender, answer);
+        _exit(EXIT_SUCCESS);
+    }
+    CHECK(close(shop));
+    reap(seller);
+
+    /* The control: the same name and the same text, from the other end. */
+    send_to(sv[0], &team_address, answer);
+    take_job(sv, "bob", ROOM);
+
+    close_pair(sv);
+    CHECK(unlink(team_address.sun_path));
+    CHECK(unlink(shop_address.sun_path));
 }
 
 int main(void)
 {
-    on_pair("Three messages, one empty: what do four reads return?", messages);
-    on_pair("Does a read of no bytes take a message?", no_bytes);
-    on_pair("The buffer is too short: where is the rest?", too_short);
-    on_pair("One direction is full: is the other? Who makes room?", full);
+    step("Three jobs wait at one end. Which worker gets what?");
+    three_jobs(SOCK_STREAM);
+    three_jobs(SOCK_DGRAM);
 
-    step("10 000 datagrams, and room for fewer than 100: how many are lost?");
-    ten_thousand();
+    step("Ann takes 5 bytes and is gone. What does bob get?");
+    half_a_job(SOCK_STREAM);
+    half_a_job(SOCK_DGRAM);
 
-    step("The peer has closed: what does a reader see?");
-    reader_left(SOCK_DGRAM);
-    reader_left(SOCK_SEQPACKET);
+    step("Three workers wait. How many does one empty message stop?");
+    empty_messages();
+    end_of_file();
 
-    step("The peer has closed: what does a writer see?");
-    writer_left();
+    step("An answer comes. Which worker has sent it?");
+    two_answers();
 
-    on_pair("Does shutdown() tell the peer?", shut_down);
-    on_pair("Can one end write to a third socket?", third_socket);
+    step("A worker asks a shop outside. Can the shop answer?");
+    ask_shop();
 }
