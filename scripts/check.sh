@@ -35,15 +35,26 @@ complaint() {
     fi
 }
 
+# Prints what is expected of the steps that the lab came to: the other ones would
+# hide the reason why it ended early.
+expected_so_far() {
+    awk -v steps="$(grep -cE '^[0-9]+\. ' "$out")" '
+        /^[0-9]+\. / && ++step > steps { exit }
+        /^$/ { blank = 1; next }
+        blank { print ""; blank = 0 }
+        { print }' "$wanted"
+}
+
 # The steps of the lab, with status $1, that differ, whole: the question and all
-# its lines. If the lab ended early, what it did not come to would only hide the
-# reason: it is compared as far as it came.
+# its lines.
 differences() {
-    local lines
-    lines=$(wc -l <"$out")
-    (($1 != 0)) || lines=-0 # all of it
+    local here=$wanted
+    if (($1 != 0)); then
+        expected_so_far >"$work/here"
+        here=$work/here
+    fi
     diff -U 9999 --label "expected/$name.txt" --label yours \
-        <(head -n "$lines" "$wanted") "$out" | awk '
+        "$here" "$out" | awk '
         function flush(    i) {
             for (i = 1; differs && i <= count; i++)
                 print block[i]

@@ -15,11 +15,20 @@ shell=(scripts/**/*.{sh,bash,bats})
 [[ ! -e .ci/run ]] || shell+=(.ci/run)
 programs=(labs/*/*.c scripts/**/*.c)
 
+# Its analyzer goes through 30 000 states of a program: that finds what it finds
+# in its usual 225 000, in a third of the time. One process for each program:
+# version 14 takes the second va_list that it sees for one not initialized.
+tidy() {
+    printf '%s\0' "${programs[@]}" |
+        xargs -0 -n 1 -P "$(nproc)" sh -c 'clang-tidy --quiet "$1" -- -Wall \
+            -Xclang -analyzer-config -Xclang max-nodes=30000' --
+}
+
 case ${1-} in
     shellcheck) linter=(shellcheck "${shell[@]}") ;;
     shfmt) linter=(shfmt -i 4 -ci -d "${shell[@]}") ;;
     clang-format) linter=(clang-format -n --Werror "${programs[@]}" common/*.h) ;;
-    clang-tidy) linter=(clang-tidy --quiet "${programs[@]}" -- -Wall) ;;
+    clang-tidy) linter=(tidy) ;;
     *) refuse 'usage: scripts/prove/lint.sh shellcheck|shfmt|clang-format|clang-tidy' ;;
 esac
 status=0

@@ -61,12 +61,12 @@ $(varied): $(headers) Makefile scripts/prove/prove.mk build/flags | writable
 	@mkdir -p $(@D); rm -f $@
 	-$(compile)
 
-# Of each lab's delays and failures this tries forty, evenly chosen; 'make shake
+# Of each lab's delays and failures this tries twenty, evenly chosen; 'make shake
 # fault' tries them all, which may take an hour. Under load comes last, and
 # alone: it would slow down all that runs beside it.
 check-all: | dev-tools writable
 	@$(MAKE) --no-print-directory -s -j$$(nproc) $(programs) $(varied) \
 	    build/chosen.so
-	@MOST=40 RUNS=40 scripts/judge.sh $(foreach proof,$(proofs),$(names:%=$(proof)/%)) \
+	@MOST=20 RUNS=20 scripts/judge.sh $(foreach proof,$(proofs),$(names:%=$(proof)/%)) \
 	    $(names:%=check/%) $(varied:build/%=%) $(script_tests) \
 	    $(linters:%=lint/%) as-user/all -- load/all

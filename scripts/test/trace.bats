@@ -114,8 +114,13 @@ needs_strace() {
     needs_strace
     plant 'step("Who is first?");
            pid_t ann = CHECK(fork());
-           if (ann == 0) { role("ann"); say("hello"); _exit(0); }
-           for (volatile int i = 0; i < 9999999; i++);
+           if (ann == 0) {
+               role("ann");
+               for (int i = 0; i < 4; i++) CHECK(getppid() - 1);
+               say("hello");
+               _exit(0);
+           }
+           for (volatile int i = 0; i < 999999; i++);
            pid_t bob = CHECK(fork());
            if (bob == 0) { role("bob"); say("hello"); _exit(0); }
            reap(ann); reap(bob);' \
