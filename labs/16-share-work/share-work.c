@@ -6,9 +6,9 @@
  * of them of a message that only one can get. A stream has no messages, so
  * there a worker needs a lock while it reads all bytes of one message.
  *
- *                                                 .-- worker
- *     main --- [ sv[0] ]  [dig] [fill] -->  [ sv[1] ] --- worker
- *                                                 '-- worker
+ *                                                     +-- worker
+ *     main --- [ sv[0] ]  [dig] [fill] -->  [ sv[1] ] +-- worker
+ *                                                     +-- worker
  *
  * See recv(2), poll(2), shutdown(2), pthread_mutex_lock(3), unix(7).
  */
@@ -43,46 +43,39 @@ static void send_text(int fd, const char *text)
     CHECK(send(fd, text, strlen(text), 0));
 }
 
-static int receive(int fd, char *buf, size_t room)
+static int receive(int fd)
 {
-    int n = CHECK(recv(fd, buf, room, 0));
+    char buf[64];    // longer than anything that is sent here
+    int n = CHECK(recv(fd, buf, sizeof(buf), 0));
 
     say("recv() = %d \"%.*s\"", n, n, buf);
     return n;
 }
 
-/* Does what the messages say, until one of them is "stop", or until the end. */
+/* Receives once, and answers if it was a message. */
 static void *worker(void *end)
 {
     int fd = *(int *)end;
-    char text[64];    // longer than anything that is sent here
 
     role("worker");
-    for (;;) {
-        int n = receive(fd, text, sizeof(text));
-        if (n == 0)
-            return NULL;
-        if (n == 4 && memcmp(text, "stop", 4) == 0) {
-            send_text(fd, "bye");
-            return NULL;
-        }
+    int n = receive(fd);
+    if (n > 0)
         send_text(fd, "done");
-    }
+    return NULL;
 }
 
-/* Main sends one message and waits for the answer. Then it sends no more. All
- * workers have one name, so the order of their last lines does not matter. */
+/* When the answer has come, one worker is done. The others have one name, so
+ * the order of their lines does not matter. */
 static void one_message(void)
 {
     int sv[2];
-    char answer[64];
     pthread_t threads[WORKERS];
 
     CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, sv));
     start_workers(threads, worker, &sv[1]);
 
     send_text(sv[0], "dig");
-    receive(sv[0], answer, sizeof(answer));
+    receive(sv[0]);
     say("shutdown(sv[0], SHUT_WR) ...");
     CHECK(shutdown(sv[0], SHUT_WR));
 
@@ -363,19 +356,18 @@ static void read_stream(void *(*work_a)(void *), void *(*work_b)(void *))
     CHECK(close(sv[1]));
 }
 
-/* A datagram pair has no end of file. Main waits for "bye" before it goes on,
- * so one worker has left when the others are told. */
+/* As one_message(), but this type has no end of file. The workers' own end is
+ * shut down. */
 static void stop_without_end_of_file(void)
 {
     int sv[2];
-    char answer[64];
     pthread_t threads[WORKERS];
 
     CHECK(socketpair(AF_UNIX, SOCK_DGRAM, 0, sv));
     start_workers(threads, worker, &sv[1]);
 
     send_text(sv[0], "stop");
-    receive(sv[0], answer, sizeof(answer));
+    receive(sv[0]);
     say("shutdown(sv[1], SHUT_RD) ...");
     CHECK(shutdown(sv[1], SHUT_RD));
 
