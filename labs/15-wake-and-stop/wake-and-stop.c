@@ -1,226 +1,293 @@
 /*
  * 15-wake-and-stop -- what wakes a thread that waits at a socket?
  *
- * shutdown() does, and close() does not: a call that has begun keeps what it
- * began with. A message wakes one of many who wait, end of file all of them.
- * So the end of a second pair can tell a thread that polls both to stop.
+ * To close the thread's own end wakes nobody. To close the other end is end of
+ * file, but only if no copy of that end is left. shutdown() ends the connection
+ * itself: it wakes whoever waits at either end, and copies do not matter. It
+ * also ends accept(), and poll() reports it.
  *
- *     main  sv[0] <============> sv[1]  reader; or worker, worker, worker
- *     main  work[0] <==========> work[1]  poller
- *     main  stop[0] <==========> stop[1]  the same
+ *          the other end                  the thread's own end
+ *     main --- [ sv[0] ]================[ sv[1] ] --- reader, inside recv()
  *
- * See shutdown(2), close(2), poll(2), pthread_create(3), unix(7).
+ * See shutdown(2), close(2), recv(2), accept(2), poll(2), unix(7).
  */
-#include <errno.h>
 #include <poll.h>
 #include <pthread.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "../../common/lab.h"
 
-enum { WORKERS = 3, LONGEST = 20 * WORKERS };    // 20 rounds of messages
+enum { SMALL_BUFFER = 8192, SENT = 50000 };
 
-/* It asks for one byte more than there is: recv() waits until it comes, or
- * until no more can come. */
+static const char message[SENT];    // what is in it does not matter
+
+/* The reader wants one byte more than main sends at first. So its recv() waits
+ * for that byte, or until no more can come. */
 static void *reader(void *end)
 {
     int fd = *(int *)end;
-    char buf[1025];
+    char buf[SENT + 1];
 
     role("reader");
-    ssize_t n = CHECK(recv(fd, buf, sizeof(buf), MSG_WAITALL));
-    say("recv(1025 bytes, MSG_WAITALL) = %zd", n);
-    say("recv(MSG_DONTWAIT) = %s",
-        RESULT(recv(fd, buf, 1, MSG_DONTWAIT), EBADF));
+    say("recv(%zu bytes, MSG_WAITALL) ...", sizeof(buf));
+    int n = CHECK(recv(fd, buf, sizeof(buf), MSG_WAITALL));
+    say("recv(%zu bytes, MSG_WAITALL) = %d", sizeof(buf), n);
+
+    const char *result = RESULT(recv(fd, buf, 1, 0), EBADF);
+    say("recv(1 byte) = %s", result);
     return NULL;
 }
 
-static void by_shutdown(int end)
+/* Makes the pair and starts a reader at sv[1]. The pair has no room for the
+ * whole message, so send() returns only when the reader has taken a part of it.
+ * Then the reader is inside recv(), and must stay there for one more byte. */
+static pthread_t start_reader(int sv[2])
 {
-    say("shutdown(sv[1], SHUT_RDWR), then send(\"!\")");
-    CHECK(shutdown(end, SHUT_RDWR));
-}
-
-static void by_close(int end)
-{
-    say("close(sv[1]), then send(\"!\")");
-    CHECK(close(end));
-}
-
-/* POLLOUT means that three quarters of the send buffer are free. 1024 bytes,
- * with what the kernel adds to them, are more than a quarter of the smallest
- * one there is. So when POLLOUT comes, the reader has taken them: it is inside
- * recv(), and must stay there. */
-static void interrupt(void (*act)(int end))
-{
-    static const char bytes[1024];
-    int sv[2];
+    const int size = SMALL_BUFFER;
     pthread_t thread;
 
     CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, sv));
-    CHECK(setsockopt(sv[0], SOL_SOCKET, SO_SNDBUF, &(int){1}, sizeof(int)));
-    struct pollfd room = {.fd = sv[0], .events = POLLOUT};
-    say("send(1024 bytes) = %d", CHECK(send(sv[0], bytes, 1024, 0)));
-    say("poll(POLLOUT) = %d, they are queued", CHECK(poll(&room, 1, 0)));
+    CHECK(setsockopt(sv[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)));
     CHECK_PTHREAD(pthread_create(&thread, NULL, reader, &sv[1]));
-    say("poll(POLLOUT) = %d, the reader has them", CHECK(poll(&room, 1, -1)));
-    act(sv[1]);    // from here on, the reader may speak
-    const char *sent = RESULT(send(sv[0], "!", 1, MSG_NOSIGNAL), EPIPE);
-    CHECK_PTHREAD(pthread_join(thread, NULL));
-    say("that send() = %s", sent);
-    CHECK(close(sv[0]));
-    if (act != by_close)
-        CHECK(close(sv[1]));
+
+    int n = CHECK(send(sv[0], message, sizeof(message), 0));
+    say("send(sv[0], %zu bytes) = %d", sizeof(message), n);
+    return thread;
 }
 
-/* The length of a message tells which one it is: there is one of each. If one
- * were cut, or joined to another, some length would be there twice. */
-struct worker {
-    pthread_t thread;
-    pthread_barrier_t *round;    // where each waits until all are there
-    int end;                     // the same for all
-    int taken[LONGEST + 1];      // how many messages of each length
-};
-
-/* Round after round, all of them call recv() at the same time. Otherwise one
- * might take all the messages before the next is there. */
-static void *worker(void *arg)
+/* A second descriptor of the same end. A child has one after fork(). */
+static int copy_end(int sv[2])
 {
-    struct worker *self = arg;
-    char buf[LONGEST];
-    ssize_t n;
+    int copy = CHECK(dup(sv[0]));
 
-    role("worker");
-    while ((n = CHECK(recv(self->end, buf, sizeof(buf), 0))) > 0) {
-        self->taken[n]++;
-        pthread_barrier_wait(self->round);
-    }
-    return NULL;
+    say("dup(sv[0]) -> copy");
+    return copy;
 }
 
-static void add_up(const struct worker workers[WORKERS])
+/* If close() woke the reader, the last byte would come too late for its first
+ * recv(). */
+static void close_own_end(void)
 {
-    int once = 0, more = 0, bytes = 0;
-
-    for (int n = 1; n <= LONGEST; n++) {
-        int times = 0;
-        for (int i = 0; i < WORKERS; i++)
-            times += workers[i].taken[n];
-        once += times == 1;
-        more += times > 1;
-        bytes += times * n;
-    }
-    say("taken once: %d, more than once: %d, never: %d", once, more,
-        LONGEST - once - more);
-    say("bytes sent: %d, taken: %d", LONGEST * (LONGEST + 1) / 2, bytes);
-}
-
-static void pool(void)
-{
-    static const char bytes[LONGEST];
-    struct worker workers[WORKERS] = {0};
-    pthread_barrier_t round;
     int sv[2];
+    pthread_t thread = start_reader(sv);
 
-    CHECK_PTHREAD(pthread_barrier_init(&round, NULL, WORKERS));
-    CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, sv));
-    for (int i = 0; i < WORKERS; i++) {
-        workers[i].round = &round;
-        workers[i].end = sv[1];
-        CHECK_PTHREAD(
-            pthread_create(&workers[i].thread, NULL, worker, &workers[i]));
-    }
-    say("send(): %d messages, of 1 to %d bytes", LONGEST, LONGEST);
-    for (size_t n = 1; n <= LONGEST; n++)
-        CHECK(send(sv[0], bytes, n, 0));
-    say("shutdown(sv[0], SHUT_WR) = %d", CHECK(shutdown(sv[0], SHUT_WR)));
-    for (int i = 0; i < WORKERS; i++)
-        CHECK_PTHREAD(pthread_join(workers[i].thread, NULL));
-    say("pthread_join() = 0, %d times: each read end of file", WORKERS);
-    add_up(workers);
-    CHECK_PTHREAD(pthread_barrier_destroy(&round));
+    int closed = CHECK(close(sv[1]));
+    say("close(sv[1]) = %d", closed);
+    say("send(sv[0], \"!\") ...");
+    CHECK(send(sv[0], "!", 1, 0));
+
+    CHECK_PTHREAD(pthread_join(thread, NULL));
+    CHECK(close(sv[0]));
+}
+
+/* Nobody can send the last byte any more. */
+static void close_other_end(void)
+{
+    int sv[2];
+    pthread_t thread = start_reader(sv);
+
+    say("close(sv[0]) ...");
+    CHECK(close(sv[0]));
+
+    CHECK_PTHREAD(pthread_join(thread, NULL));
+    CHECK(close(sv[1]));
+}
+
+/* The same close(). But the last byte can still come, by the copy. */
+static void close_other_end_with_copy(void)
+{
+    int sv[2];
+    pthread_t thread = start_reader(sv);
+
+    int copy = copy_end(sv);
+    int closed = CHECK(close(sv[0]));
+    say("close(sv[0]) = %d", closed);
+    say("send(copy, \"!\"), close(copy) ...");
+    CHECK(send(copy, "!", 1, 0));
+    CHECK(close(copy));
+
+    CHECK_PTHREAD(pthread_join(thread, NULL));
+    CHECK(close(sv[1]));
+}
+
+/* As close_own_end(), with another call. MSG_NOSIGNAL: an error, and not the
+ * signal SIGPIPE. */
+static void shut_down_own_end(void)
+{
+    int sv[2];
+    pthread_t thread = start_reader(sv);
+
+    say("shutdown(sv[1], SHUT_RDWR) ...");
+    CHECK(shutdown(sv[1], SHUT_RDWR));
+    CHECK_PTHREAD(pthread_join(thread, NULL));
+    const char *result = RESULT(send(sv[0], "!", 1, MSG_NOSIGNAL), EPIPE);
+    say("send(sv[0], \"!\") = %s", result);
+
     CHECK(close(sv[0]));
     CHECK(close(sv[1]));
 }
 
-static void receive(int end)
+/* As close_other_end_with_copy(), with another call. */
+static void shut_down_other_end_with_copy(void)
 {
-    char buf[64];    // longer than anything that is sent here
-    ssize_t n = CHECK(read(end, buf, sizeof(buf)));
+    int sv[2];
+    pthread_t thread = start_reader(sv);
 
-    say("read() = %zd \"%.*s\"", n, (int)n, buf);
+    int copy = copy_end(sv);
+    say("shutdown(sv[0], SHUT_RDWR) ...");
+    CHECK(shutdown(sv[0], SHUT_RDWR));
+    CHECK_PTHREAD(pthread_join(thread, NULL));
+    const char *result = RESULT(send(copy, "!", 1, MSG_NOSIGNAL), EPIPE);
+    say("send(copy, \"!\") = %s", result);
+
+    CHECK(close(copy));
+    CHECK(close(sv[0]));
+    CHECK(close(sv[1]));
 }
 
-/* It speaks before it writes: the peer's next line can only come after it. */
-static void transmit(int end, const char *text)
+static void send_text(int fd, const char *text)
 {
-    say("write(\"%s\")", text);
-    CHECK(write(end, text, strlen(text)));
+    say("send(\"%s\") ...", text);
+    CHECK(send(fd, text, strlen(text), 0));
 }
 
-struct poller {
-    int work, stop;    // its ends of the two pairs
-};
-
-/* It looks at stop first: there may always be more work. */
-static void *poller(void *arg)
+static void receive(int fd)
 {
-    const struct poller *self = arg;
-    struct pollfd ends[] = {{.fd = self->stop, .events = POLLIN},
-                            {.fd = self->work, .events = POLLIN}};
-    int n;
+    char buf[64];    // longer than any text that is sent here
+    int n = CHECK(recv(fd, buf, sizeof(buf), 0));
 
-    role("poller");
-    while ((n = CHECK(poll(ends, 2, -1))) > 0 && ends[0].revents == 0) {
-        receive(self->work);
-        transmit(self->work, "done");
-    }
-    say("poll() = %d, stop has POLLHUP: %s", n,
-        ends[0].revents & POLLHUP ? "yes" : "no");
+    say("recv() = %d \"%.*s\"", n, n, buf);
+}
+
+/* One client comes. Then the server waits for another one. */
+static void *server(void *arg)
+{
+    int listener = *(int *)arg;
+
+    role("server");
+    int peer = CHECK(accept(listener, NULL, NULL));
+    say("accept() -> peer");
+    send_text(peer, "hello");
+    CHECK(close(peer));
+
+    const char *result = RESULT(accept(listener, NULL, NULL), EINVAL);
+    say("accept() = %s", result);
     return NULL;
 }
 
-/* The first poller waits when it is told to stop. The second one finds work
- * and the order to stop, both at once. */
-static void stop_now(void)
+/* It makes no difference whether the server is already inside its second
+ * accept() when main calls shutdown(), or comes to it later. */
+static void stop_accepting(void)
+{
+    const struct sockaddr_un address = {.sun_family = AF_UNIX,
+                                        .sun_path = "server.sock"};
+    const struct sockaddr *name = (const struct sockaddr *)&address;
+    pthread_t thread;
+
+    int listener = CHECK(socket(AF_UNIX, SOCK_STREAM, 0));
+    CHECK(bind(listener, name, sizeof(address)));
+    CHECK(listen(listener, 1));
+    CHECK_PTHREAD(pthread_create(&thread, NULL, server, &listener));
+
+    int first = CHECK(socket(AF_UNIX, SOCK_STREAM, 0));
+    say("connect(\"%s\") ...", address.sun_path);
+    CHECK(connect(first, name, sizeof(address)));
+    receive(first);
+
+    say("shutdown(listener, SHUT_RDWR) ...");
+    CHECK(shutdown(listener, SHUT_RDWR));
+    CHECK_PTHREAD(pthread_join(thread, NULL));
+
+    int second = CHECK(socket(AF_UNIX, SOCK_STREAM, 0));
+    const char *result =
+        RESULT(connect(second, name, sizeof(address)), ECONNREFUSED);
+    say("connect(\"%s\") = %s", address.sun_path, result);
+
+    CHECK(close(first));
+    CHECK(close(second));
+    CHECK(close(listener));
+    CHECK(unlink(address.sun_path));
+}
+
+static const char *event_names(short events)
+{
+    if (events == 0)
+        return "nothing";
+    if (events == POLLIN)
+        return "POLLIN";
+    if (events == (POLLIN | POLLHUP))
+        return "POLLIN POLLHUP";
+    return "other events";
+}
+
+enum { WORK, STOP };    // what the worker waits for
+
+/* The worker looks at stop first. If it looked at work first, it would not stop
+ * as long as there is more work. */
+static void *worker(void *arg)
+{
+    struct pollfd *ends = arg;
+
+    role("worker");
+    for (;;) {
+        int n = CHECK(poll(ends, 2, -1));
+        say("poll() = %d, work[1]: %s, stop[1]: %s", n,
+            event_names(ends[WORK].revents), event_names(ends[STOP].revents));
+
+        if (ends[STOP].revents != 0)
+            return NULL;
+        receive(ends[WORK].fd);
+        send_text(ends[WORK].fd, "done");
+    }
+}
+
+/* No message is sent by the second pair. It makes no difference whether the
+ * worker is already inside its second poll() when main calls shutdown(). */
+static void stop_polling(void)
 {
     int work[2], stop[2];
     pthread_t thread;
 
     CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, work));
     CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, stop));
-    struct poller ends = {.work = work[1], .stop = stop[1]};
-    CHECK_PTHREAD(pthread_create(&thread, NULL, poller, &ends));
-    transmit(work[0], "first");
+    int copy = CHECK(dup(stop[0]));
+    say("dup(stop[0]) -> copy");
+    struct pollfd ends[] = {[WORK] = {.fd = work[1], .events = POLLIN},
+                            [STOP] = {.fd = stop[1], .events = POLLIN}};
+    CHECK_PTHREAD(pthread_create(&thread, NULL, worker, ends));
+
+    send_text(work[0], "dig");
     receive(work[0]);
-    say("close(stop[0])");
-    CHECK(close(stop[0]));
+    say("shutdown(stop[0], SHUT_RDWR) ...");
+    CHECK(shutdown(stop[0], SHUT_RDWR));
     CHECK_PTHREAD(pthread_join(thread, NULL));
 
-    transmit(work[0], "second");
-    CHECK_PTHREAD(pthread_create(&thread, NULL, poller, &ends));
-    CHECK_PTHREAD(pthread_join(thread, NULL));
-    CHECK(shutdown(work[0], SHUT_WR));    // if nothing is left, that is the end
-    say("left at the poller's end:");
-    receive(work[1]);
+    CHECK(close(copy));
+    CHECK(close(stop[0]));
+    CHECK(close(stop[1]));
     CHECK(close(work[0]));
     CHECK(close(work[1]));
-    CHECK(close(stop[1]));
 }
 
 int main(void)
 {
-    step("A thread is inside recv(). Does shutdown() wake it?");
-    interrupt(by_shutdown);
+    step("The reader's own end is closed. What does its recv() return?");
+    close_own_end();
 
-    step("Does close()?");
-    interrupt(by_close);
+    step("The other end is closed. What does recv() return now?");
+    close_other_end();
+    close_other_end_with_copy();
 
-    step("Three threads wait at one end: who gets what?");
-    pool();
+    step("shutdown() instead of close(): what does recv() return?");
+    shut_down_own_end();
+    shut_down_other_end_with_copy();
 
-    step("A thread polls. How is it told to stop now?");
-    stop_now();
+    step("A thread waits in accept(). What ends it?");
+    stop_accepting();
+
+    step("A thread waits in poll() for work. How is it told to stop?");
+    stop_polling();
 }
