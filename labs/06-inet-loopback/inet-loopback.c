@@ -1,19 +1,18 @@
 /*
  * 06-inet-loopback -- what changes when the address is 127.0.0.1?
  *
- * Not the dialogue: only the address differs. But AF_UNIX is a queue in one
- * kernel, which sees both ends. TCP and UDP go by packets, even to themselves:
- * what no packet carries does not arrive.
+ * The address does, and the calls do not. In AF_UNIX only a socket that was
+ * bound has an address. In AF_INET each socket that talks has one, because an
+ * answer is a packet, and a packet has to know where to go. If the program
+ * chooses no port, the kernel does.
  *
- *     client ---- "server.sock" or 127.0.0.1, port ----> listener, peer
+ *     AF_UNIX    client (no address)           server.sock        server
+ *     AF_INET    client 127.0.0.1 port Q       127.0.0.1 port P   server
  *
- * See unix(7), ip(7), tcp(7), udp(7).
+ * See unix(7), ip(7), tcp(7), udp(7), bind(2), accept(2), getsockname(2).
  */
-#define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -22,229 +21,320 @@
 
 #include "../../common/lab.h"
 
-struct server {
-    int fd, family, type;
-    socklen_t len;
-    union {    // the address, of this length
+/* An address of either family. bind(), connect(), accept() and the others take
+ * it as `any`, and its length beside it. */
+struct address {
+    socklen_t length;
+    union {
         struct sockaddr any;
         struct sockaddr_un un;
         struct sockaddr_in in;
     };
 };
 
-/* The dialogue's only look at the family. Port 0 lets bind() choose a port. */
-static struct server opened(int family, int type)
+static struct address path_address(void)
 {
-    struct server it = {.family = family, .type = type, .len = sizeof(it.un)};
-    if (family == AF_UNIX) {
-        it.un = (struct sockaddr_un){AF_UNIX, "server.sock"};
+    const struct address path = {
+        .length = sizeof(path.un),
+        .un = {.sun_family = AF_UNIX, .sun_path = "server.sock"},
+    };
+
+    return path;
+}
+
+/* Port 0 means: any port that is free. */
+static struct address loopback_address(void)
+{
+    const struct address loopback = {
+        .length = sizeof(loopback.in),
+        .in = {.sin_family = AF_INET,
+               .sin_port = htons(0),
+               .sin_addr.s_addr = htonl(INADDR_LOOPBACK)},
+    };
+
+    return loopback;
+}
+
+static in_port_t ports[8];
+static size_t ports_met;
+
+/* Ports differ on each run. So the first one that is met is printed as P, the
+ * second as Q, and so on. 0 is printed as 0. */
+static char letter_of(in_port_t port)
+{
+    size_t i = 0;
+
+    if (port == 0)
+        return '0';
+    while (i < ports_met && ports[i] != port)
+        i++;
+    if (i == ports_met && i < ARRAY_LEN(ports))
+        ports[ports_met++] = port;
+    return (char)('P' + i);
+}
+
+/* An address as text, good until the next call. */
+static const char *text_of(const struct address *address)
+{
+    static char text[160];
+    char dotted[INET_ADDRSTRLEN];
+
+    if (address->any.sa_family == AF_INET) {
+        inet_ntop(AF_INET, &address->in.sin_addr, dotted, sizeof(dotted));
+        snprintf(text, sizeof(text), "%s port %c, %u bytes", dotted,
+                 letter_of(address->in.sin_port), address->length);
     } else {
-        it.in.sin_family = AF_INET;
-        it.in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-        it.len = sizeof(it.in);
+        snprintf(text, sizeof(text), "\"%s\", %u bytes", address->un.sun_path,
+                 address->length);
     }
-    it.fd = CHECK(socket(family, type, 0));
-    CHECK(bind(it.fd, &it.any, it.len));
-    CHECK(getsockname(it.fd, &it.any, &it.len));
+    return text;
+}
+
+/* The address that the socket itself has. */
+static void say_address_of(const char *name, int fd)
+{
+    struct address own = {.length = sizeof(own.un)};
+
+    CHECK(getsockname(fd, &own.any, &own.length));
+    say("getsockname(%s) -> %s", name, text_of(&own));
+}
+
+/* Opens a server. Afterwards *server is the address that it has got. */
+static int open_server(struct address *server, int type)
+{
+    role("server");
+    ports_met = 0;
+    int fd = CHECK(socket(server->any.sa_family, type, 0));
+    int bound = CHECK(bind(fd, &server->any, server->length));
+    say("bind(%s) = %d", text_of(server), bound);
+
+    CHECK(getsockname(fd, &server->any, &server->length));
     if (type == SOCK_STREAM)
-        CHECK(listen(it.fd, 1));
-    return it;
+        CHECK(listen(fd, 2));    // two clients may wait for accept()
+    return fd;
 }
 
-static int connected(const struct server *to)
+/* A path outlives its socket, and a port does not. */
+static void close_server(int fd, const struct address *server)
 {
-    int s = CHECK(socket(to->family, to->type, 0));
-    CHECK(connect(s, &to->any, to->len));
-    return s;
+    CHECK(close(fd));
+    if (server->any.sa_family == AF_UNIX)
+        CHECK(unlink(server->un.sun_path));
 }
 
-static void receive(int s)
+static int connect_to(const struct address *server)
 {
-    char buf[64];
-    ssize_t n = CHECK(read(s, buf, sizeof(buf)));
-    say("read() = %zd \"%.*s\"", n, (int)n, buf);
+    int fd = CHECK(socket(server->any.sa_family, SOCK_STREAM, 0));
+
+    int connected = CHECK(connect(fd, &server->any, server->length));
+    say("connect(%s) = %d", text_of(server), connected);
+    return fd;
 }
 
-static void client(const struct server *to)
+static void read_text(int fd)
+{
+    char buf[64];    // longer than anything that is sent here
+    int n = CHECK(read(fd, buf, sizeof(buf)));
+
+    say("read() = %d \"%.*s\"", n, n, buf);
+}
+
+static _Noreturn void ask(const struct address *server, const char *question)
 {
     role("client");
-    CHECK(close(to->fd));    // the server's own
-    int s = connected(to);
-    say("write(\"6 times 7\")");
-    CHECK(write(s, "6 times 7", 9));
-    receive(s);
+    int to_server = connect_to(server);
+
+    say("write(\"%s\"), shutdown(SHUT_WR) ...", question);
+    CHECK(write(to_server, question, strlen(question)));
+    CHECK(shutdown(to_server, SHUT_WR));
+    read_text(to_server);
+    read_text(to_server);
     _exit(EXIT_SUCCESS);
 }
 
-static void serve(int listener)
+static void answer(int listener, const char *text)
 {
-    role("server");
     int peer = CHECK(accept(listener, NULL, NULL));
-    receive(peer);
-    say("write(\"42\")");
-    CHECK(write(peer, "42", 2));
+
+    read_text(peer);
+    read_text(peer);
+    say("write(\"%s\"), close() ...", text);
+    CHECK(write(peer, text, strlen(text)));
     CHECK(close(peer));
 }
 
-static void dialogue(const struct server *it)
+/* Neither ask() nor answer() looks at the family of the address. */
+static void dialogue(struct address server)
 {
-    say("bind() = 0, listen() = 0");
-    pid_t child = CHECK(fork());
-    if (child == 0)
-        client(it);
-    serve(it->fd);
-    reap(child);
-}
+    int listener = open_server(&server, SOCK_STREAM);
 
-static void place(const struct server *it)
-{
-    say("access(\"server.sock\") = %s",
-        RESULT(access("server.sock", F_OK), ENOENT));
-    if (it->family == AF_INET)
-        say("bound to port 0, as asked: %s", it->in.sin_port ? "no" : "yes");
-}
-
-/* Swapped: as a little-endian machine has it, and this one perhaps not. */
-static void byte_order(void)
-{
-    in_port_t port = htons(8080), swapped = (in_port_t)(port << 8 | port >> 8);
-    const unsigned char *b = (unsigned char *)&port;
-    role("AF_INET");
-    say("htons(8080) is 0x%02x 0x%02x: port %d", b[0], b[1], ntohs(port));
-    say("8080 swapped is 0x%02x 0x%02x: port %d", b[1], b[0], ntohs(swapped));
-}
-
-static void who_is_there(const struct server *it)
-{
-    struct server from = {.len = sizeof(from.un)};
-    struct ucred id;
-    socklen_t len = sizeof(id);
     pid_t child = CHECK(fork());
     if (child == 0) {
-        connected(it);
-        _exit(EXIT_SUCCESS);
+        CHECK(close(listener));
+        ask(&server, "6 times 7");
     }
-    int peer = CHECK(accept(it->fd, &from.any, &from.len));
-    say("accept(): the client's address has %u bytes", from.len);
-    CHECK(getsockopt(peer, SOL_SOCKET, SO_PEERCRED, &id, &len));
-    say("SO_PEERCRED: the client's pid: %s; pid 0 and uid -1: %s",
-        id.pid == child ? "yes" : "no",
-        id.pid == 0 && id.uid == (uid_t)-1 ? "yes" : "no");
+    answer(listener, "42");
     reap(child);
-    CHECK(close(peer));
+
+    close_server(listener, &server);
 }
 
-static void descriptor(const struct server *it)
+/* A second server, while the first one has its address. */
+static int try_to_bind(const char *who, const struct address *address)
 {
-    union {
-        struct cmsghdr header;    // aligns it
-        char bytes[CMSG_SPACE(sizeof(int))];
-    } control = {.header = {.cmsg_len = CMSG_LEN(sizeof(int)),
-                            .cmsg_level = SOL_SOCKET,
-                            .cmsg_type = SCM_RIGHTS}};
-    struct iovec data = {.iov_base = &(char){'x'}, .iov_len = 1};
-    struct msghdr msg = {.msg_iov = &data, .msg_iovlen = 1};
-    int to_server = connected(it);
-    int peer = CHECK(accept(it->fd, NULL, NULL));
-    msg.msg_control = &control;
-    msg.msg_controllen = sizeof(control);
-    memcpy(CMSG_DATA(&control.header), &to_server, sizeof(int));
-    say("sendmsg(SCM_RIGHTS) = %d", CHECK(sendmsg(to_server, &msg, 0)));
-    say("recvmsg() = %d", CHECK(recvmsg(peer, &msg, MSG_CMSG_CLOEXEC)));
-    const struct cmsghdr *came = CMSG_FIRSTHDR(&msg);
-    say("a descriptor came: %s", came ? "yes" : "no");
-    if (came)
-        CHECK(close(*(const int *)CMSG_DATA(came)));
+    role(who);
+    int fd = CHECK(socket(address->any.sa_family, SOCK_STREAM, 0));
+    const char *result =
+        RESULT(bind(fd, &address->any, address->length), EADDRINUSE);
+    say("bind(%s) = %s", text_of(address), result);
+    return fd;
+}
+
+static void two_servers_and_a_path(void)
+{
+    struct address path = path_address();
+    struct address server = path;
+
+    int first = open_server(&server, SOCK_STREAM);
+    say_address_of("", first);
+
+    int second = try_to_bind("second", &path);
+
+    CHECK(close(second));
+    close_server(first, &server);
+}
+
+/* Both ask for port 0. The third asks for the port that the first has got. */
+static void three_servers_and_ports(void)
+{
+    struct address loopback = loopback_address();
+    struct address server = loopback;
+
+    int first = open_server(&server, SOCK_STREAM);
+    say_address_of("", first);
+
+    int second = try_to_bind("second", &loopback);
+    say_address_of("", second);
+
+    int third = try_to_bind("third", &server);
+
+    CHECK(close(third));
+    CHECK(close(second));
+    close_server(first, &server);
+}
+
+/* One process plays both. connect() does not wait for accept(): the connection
+ * waits in a queue. */
+static void client_without_bind(struct address server)
+{
+    int listener = open_server(&server, SOCK_STREAM);
+
+    role("client");
+    int to_server = CHECK(socket(server.any.sa_family, SOCK_STREAM, 0));
+    say_address_of("", to_server);
+    int connected = CHECK(connect(to_server, &server.any, server.length));
+    say("connect(%s) = %d", text_of(&server), connected);
+    say_address_of("", to_server);
+
     CHECK(close(to_server));
-    CHECK(close(peer));
+    close_server(listener, &server);
 }
 
-static void only_one(const struct server *it)
+static int accept_client(int listener)
 {
-    int s = CHECK(socket(it->family, SOCK_STREAM, 0)), on = 1;
-    say("setsockopt(TCP_NODELAY) = %s",
-        RESULT(setsockopt(s, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)),
-               EOPNOTSUPP));
-    CHECK(close(s));
-    int protocol = it->family == AF_UNIX ? 0 : IPPROTO_TCP;
-    s = socket(it->family, SOCK_SEQPACKET, protocol);
-    if (s == -1 && errno != ESOCKTNOSUPPORT &&
-        errno != EPROTONOSUPPORT)    // it depends on whether SCTP is loaded
-        fail("socket(SOCK_SEQPACKET)", __FILE__, __LINE__);
-    say("socket(SOCK_SEQPACKET%s): %s", protocol ? ", IPPROTO_TCP" : "",
-        s == -1 ? "no" : "yes");
-    if (s != -1)
-        CHECK(close(s));
+    struct address client = {.length = sizeof(client.un)};
+
+    role("server");
+    int peer = CHECK(accept(listener, &client.any, &client.length));
+    say("accept() -> %s", text_of(&client));
+    say_address_of("peer", peer);
+    return peer;
 }
 
-static void peer_gone(const struct server *it)
+static void two_clients(struct address server)
 {
-    struct pollfd end = {.fd = connected(it), .events = POLLRDHUP};
-    CHECK(close(CHECK(accept(it->fd, NULL, NULL))));
-    CHECK(poll(&end, 1, -1));    // until it knows that the peer sends no more
-    say("send() = %s", RESULT(send(end.fd, "x", 1, MSG_NOSIGNAL), EPIPE));
-    end.events = 0;
-    CHECK(poll(&end, 1, -1));    // POLLHUP: that it receives no more, either
-    say("send() = %s", RESULT(send(end.fd, "x", 1, MSG_NOSIGNAL), EPIPE));
-    CHECK(close(end.fd));
+    int listener = open_server(&server, SOCK_STREAM);
+    role("ann");
+    int ann = connect_to(&server);
+    role("bob");
+    int bob = connect_to(&server);
+
+    int peer_of_ann = accept_client(listener);
+    int peer_of_bob = accept_client(listener);
+
+    CHECK(close(ann));
+    CHECK(close(bob));
+    CHECK(close(peer_of_ann));
+    CHECK(close(peer_of_bob));
+    close_server(listener, &server);
 }
 
-/* A backlog of 1 has room for 2. */
-static void full(const struct server *it)
+/* Datagrams: there is no connection by which an answer could go back. */
+static void answer_a_datagram(struct address server)
 {
-    int waiting[] = {connected(it), connected(it)};
-    int s = CHECK(socket(it->family, SOCK_STREAM | SOCK_NONBLOCK, 0));
-    struct pollfd third = {.fd = s, .events = POLLOUT};
-    say("connect() = %s",
-        it->family == AF_UNIX
-            ? RESULT(connect(s, &it->any, it->len), EAGAIN)
-            : RESULT(connect(s, &it->any, it->len), EINPROGRESS));
-    int n = CHECK(poll(&third, 1, 0));
-    say("poll() = %d%s", n, third.revents & POLLOUT ? " POLLOUT" : "");
-    CHECK(close(s));
-    CHECK(close(waiting[0]));
-    CHECK(close(waiting[1]));
-}
+    const char *question = "6 times 7";
+    const char *text = "42";
+    struct address from = {.length = sizeof(from.un)};
+    char buf[64];
 
-static void nobody_reads(const struct server *it)
-{
-    struct mmsghdr empty[1000] = {0};    // each a datagram of no bytes
-    int sender = connected(it), tiny = 1;
-    CHECK(setsockopt(sender, SOL_SOCKET, SO_SNDBUF, &tiny, sizeof(tiny)));
-    CHECK(setsockopt(it->fd, SOL_SOCKET, SO_RCVBUF, &tiny, sizeof(tiny)));
-    int sent = CHECK(sendmmsg(sender, empty, 1000,    // AF_UNIX would wait
-                              it->family == AF_UNIX ? MSG_DONTWAIT : 0));
-    // Of datagrams over IP, even the first may still be on its way.
-    int got = CHECK(recvmmsg(it->fd, empty, 1000, MSG_WAITFORONE, NULL));
-    say("1000 offered, all accepted: %s", sent == 1000 ? "yes" : "no");
-    say("all that were accepted arrived: %s", got == sent ? "yes" : "no");
-    CHECK(close(sender));
-}
+    int fd = open_server(&server, SOCK_DGRAM);
 
-static void both(const char *question, int type,
-                 void (*show)(const struct server *it))
-{
-    step(question);
-    for (int i = 0; i < 2; i++) {
-        struct server it = opened(i == 0 ? AF_UNIX : AF_INET, type);
-        role(i == 0 ? "AF_UNIX" : "AF_INET");
-        show(&it);
-        CHECK(close(it.fd));
-        if (it.family == AF_UNIX)
-            CHECK(unlink(it.un.sun_path));    // a port goes by itself
+    role("client");
+    int client = CHECK(socket(server.any.sa_family, SOCK_DGRAM, 0));
+    int n = CHECK(sendto(client, question, strlen(question), 0, &server.any,
+                         server.length));
+    say("sendto(\"%s\", %s) = %d", question, text_of(&server), n);
+
+    role("server");
+    n = CHECK(recvfrom(fd, buf, sizeof(buf), 0, &from.any, &from.length));
+    say("recvfrom() = %d \"%.*s\" from %s", n, n, buf, text_of(&from));
+    const char *result = RESULT(
+        sendto(fd, text, strlen(text), 0, &from.any, from.length), ENOTCONN);
+    say("sendto(\"%s\", %s) = %s", text, text_of(&from), result);
+
+    if (from.length > 0) {    // or nothing was sent
+        role("client");
+        read_text(client);
     }
+
+    CHECK(close(client));
+    close_server(fd, &server);
+}
+
+/* A connect() of UDP sends nothing: it looks for a way to the address. */
+static void need_loopback(void)
+{
+    struct address loopback = loopback_address();
+    int fd = CHECK(socket(AF_INET, SOCK_DGRAM, 0));
+    int result = connect(fd, &loopback.any, loopback.length);
+
+    if (result == -1 && errno == ENETUNREACH)
+        skip("the loopback interface is down: ip link set lo up");
+    CHECK(result);
+    CHECK(close(fd));
 }
 
 int main(void)
 {
-    both("Must client and server know the family?", SOCK_STREAM, dialogue);
-    both("What is the address of a server?", SOCK_STREAM, place);
-    step("How is a port stored?");
-    byte_order();
-    both("Who is the client?", SOCK_STREAM, who_is_there);
-    both("Can a descriptor be sent?", SOCK_STREAM, descriptor);
-    both("What has only one of the two?", SOCK_STREAM, only_one);
-    both("Does a write fail once the peer is gone?", SOCK_STREAM, peer_gone);
-    both("What does connect() say to a full backlog?", SOCK_STREAM, full);
-    both("What becomes of datagrams nobody reads?", SOCK_DGRAM, nobody_reads);
+    need_loopback();
+
+    step("Which lines of a dialogue change?");
+    dialogue(path_address());
+    dialogue(loopback_address());
+
+    step("Can two servers ask for the same address?");
+    two_servers_and_a_path();
+    three_servers_and_ports();
+
+    step("Which address has a client that did not ask for one?");
+    client_without_bind(path_address());
+    client_without_bind(loopback_address());
+
+    step("Two clients: by what can the server tell them apart?");
+    two_clients(path_address());
+    two_clients(loopback_address());
+
+    step("Can a client that did not bind be answered?");
+    answer_a_datagram(path_address());
+    answer_a_datagram(loopback_address());
 }

@@ -1,0 +1,472 @@
+/*
+ * 09-sent-or-arrived -- has a message arrived when send() has returned?
+ *
+ * Over AF_UNIX it has: send() itself puts the message into the queue of the
+ * receiver, or it fails. TCP and UDP send a packet, and send() returns when the
+ * packet is on its way. What became of it, the sender learns later, from
+ * another packet, or never.
+ *
+ *     AF_UNIX     client  --------------------------> [message] server
+ *     TCP, UDP    client  ---> [message] -----------> [       ] server
+ *
+ * See unix(7), tcp(7), udp(7), send(2), connect(2), listen(2), poll(2).
+ */
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "../../common/lab.h"
+
+/* An address of either family, as in lab 6. */
+struct address {
+    socklen_t length;
+    union {
+        struct sockaddr any;
+        struct sockaddr_un un;
+        struct sockaddr_in in;
+    };
+};
+
+static struct address path_address(void)
+{
+    const struct address path = {
+        .length = sizeof(path.un),
+        .un = {.sun_family = AF_UNIX, .sun_path = "server.sock"},
+    };
+
+    return path;
+}
+
+/* Port 0 means: any port that is free. */
+static struct address loopback_address(void)
+{
+    const struct address loopback = {
+        .length = sizeof(loopback.in),
+        .in = {.sin_family = AF_INET,
+               .sin_port = htons(0),
+               .sin_addr.s_addr = htonl(INADDR_LOOPBACK)},
+    };
+
+    return loopback;
+}
+
+static int bind_server(struct address *server, int type)
+{
+    int fd = CHECK(socket(server->any.sa_family, type, 0));
+
+    CHECK(bind(fd, &server->any, server->length));
+    CHECK(getsockname(fd, &server->any, &server->length));
+    return fd;
+}
+
+static void remove_address(const struct address *server)
+{
+    if (server->any.sa_family == AF_UNIX)
+        CHECK(unlink(server->un.sun_path));
+}
+
+/* Two connected sockets. One process plays both ends, and speaks as the kind of
+ * their connection. */
+struct connection {
+    int client;
+    int server;
+};
+
+static struct connection open_stream(struct address address)
+{
+    struct connection opened;
+
+    int listener = bind_server(&address, SOCK_STREAM);
+    CHECK(listen(listener, 1));
+    opened.client = CHECK(socket(address.any.sa_family, SOCK_STREAM, 0));
+    CHECK(connect(opened.client, &address.any, address.length));
+    opened.server = CHECK(accept(listener, NULL, NULL));
+
+    CHECK(close(listener));
+    remove_address(&address);
+    return opened;
+}
+
+static struct connection open_dgram(struct address address)
+{
+    struct connection opened;
+
+    opened.server = bind_server(&address, SOCK_DGRAM);
+    opened.client = CHECK(socket(address.any.sa_family, SOCK_DGRAM, 0));
+    CHECK(connect(opened.client, &address.any, address.length));
+
+    remove_address(&address);
+    return opened;
+}
+
+static void close_connection(struct connection connection)
+{
+    CHECK(close(connection.client));
+    CHECK(close(connection.server));
+}
+
+/* The control: the server is there, and reads. Then it closes its end. */
+static void greet_and_close(struct connection connection)
+{
+    const char *text = "hello";
+    char buf[64];
+
+    int n = CHECK(send(connection.client, text, strlen(text), 0));
+    say("send(client, \"%s\") = %d", text, n);
+    n = CHECK(recv(connection.server, buf, sizeof(buf), 0));
+    say("recv(server) = %d \"%.*s\"", n, n, buf);
+
+    int closed = CHECK(close(connection.server));
+    say("close(server) = %d", closed);
+}
+
+/* When end of file has come, the client knows that the server sends no more. */
+static void wait_for_end_of_file(int client)
+{
+    char byte;
+    int n = CHECK(recv(client, &byte, 1, 0));
+
+    say("recv(client) = %d", n);
+}
+
+/* Waits, as long as it may take, until an answer has come that is an error. */
+static void wait_for_error(int client)
+{
+    struct pollfd polled = {.fd = client, .events = 0};
+
+    int n = CHECK(poll(&polled, 1, -1));
+    say("poll(client) = %d%s", n, polled.revents & POLLERR ? " POLLERR" : "");
+}
+
+/* A send() that must succeed. */
+static void send_text(int client, const char *text)
+{
+    int n = CHECK(send(client, text, strlen(text), MSG_NOSIGNAL));
+
+    say("send(client, \"%s\") = %d", text, n);
+}
+
+static void stream_gone_unix(void)
+{
+    role("AF_UNIX");
+    struct connection connection = open_stream(path_address());
+    int client = connection.client;
+    const char *text = "one";
+
+    greet_and_close(connection);
+    wait_for_end_of_file(client);
+
+    const char *result =
+        RESULT(send(client, text, strlen(text), MSG_NOSIGNAL), EPIPE);
+    say("send(client, \"%s\") = %s", text, result);
+
+    CHECK(close(client));
+}
+
+static void stream_gone_tcp(void)
+{
+    role("TCP");
+    struct connection connection = open_stream(loopback_address());
+    int client = connection.client;
+    const char *next = "two";
+
+    greet_and_close(connection);
+    wait_for_end_of_file(client);
+
+    send_text(client, "one");
+    wait_for_error(client);
+    const char *result =
+        RESULT(send(client, next, strlen(next), MSG_NOSIGNAL), EPIPE);
+    say("send(client, \"%s\") = %s", next, result);
+
+    CHECK(close(client));
+}
+
+static void dgram_gone_unix(void)
+{
+    role("AF_UNIX");
+    struct connection connection = open_dgram(path_address());
+    int client = connection.client;
+    const char *text = "one";
+
+    greet_and_close(connection);
+
+    const char *result =
+        RESULT(send(client, text, strlen(text), 0), ECONNREFUSED);
+    say("send(client, \"%s\") = %s", text, result);
+
+    CHECK(close(client));
+}
+
+static void dgram_gone_udp(void)
+{
+    role("UDP");
+    struct connection connection = open_dgram(loopback_address());
+    int client = connection.client;
+    const char *next = "two";
+
+    greet_and_close(connection);
+
+    send_text(client, "one");
+    wait_for_error(client);
+    const char *result =
+        RESULT(send(client, next, strlen(next), 0), ECONNREFUSED);
+    say("send(client, \"%s\") = %s", next, result);
+    send_text(client, "three");
+
+    CHECK(close(client));
+}
+
+/* Two messages of this size. What follows the words are zeros. */
+enum { MESSAGE = 8000 };
+static const char one[MESSAGE] = "one";
+static const char two[MESSAGE] = "two";
+
+/* The kernel doubles the size that it is told. So there is room for one message
+ * and a little more, and the kernel's own notes on a message fill the rest. */
+static void make_room_for_one(int fd, int option)
+{
+    int size = (MESSAGE + 64) / 2;
+
+    CHECK(setsockopt(fd, SOL_SOCKET, option, &size, sizeof(size)));
+}
+
+/* Over AF_UNIX the room is the client's SO_SNDBUF, over UDP it is the server's
+ * SO_RCVBUF. */
+static struct connection open_small_dgram(struct address address)
+{
+    struct connection opened = open_dgram(address);
+
+    make_room_for_one(opened.client, SO_SNDBUF);
+    make_room_for_one(opened.server, SO_RCVBUF);
+    return opened;
+}
+
+/* A send() that must succeed. */
+static void send_message(int client, const char *message)
+{
+    int n = CHECK(send(client, message, MESSAGE, MSG_DONTWAIT));
+
+    say("send(client, \"%s\", %d bytes) = %d", message, MESSAGE, n);
+}
+
+/* The first recv() waits, the second one does not. Then the kernel says how
+ * many messages it has thrown away at this socket: the last of nine numbers. */
+static void look_into_queue(int server)
+{
+    char buf[MESSAGE];
+    uint32_t numbers[9] = {0};
+    socklen_t length = sizeof(numbers);
+
+    int n = CHECK(recv(server, buf, sizeof(buf), 0));
+    say("recv(server) = %d \"%s\"", n, buf);
+    const char *result =
+        RESULT(recv(server, buf, sizeof(buf), MSG_DONTWAIT), EAGAIN);
+    say("recv(server) = %s", result);
+
+    n = CHECK(getsockopt(server, SOL_SOCKET, SO_MEMINFO, numbers, &length));
+    say("getsockopt(server, SO_MEMINFO) = %d, dropped: %u", n, numbers[8]);
+}
+
+static void dgram_full_unix(void)
+{
+    role("AF_UNIX");
+    struct connection connection = open_small_dgram(path_address());
+
+    send_message(connection.client, one);
+    const char *result =
+        RESULT(send(connection.client, two, MESSAGE, MSG_DONTWAIT), EAGAIN);
+    say("send(client, \"%s\", %d bytes) = %s", two, MESSAGE, result);
+
+    look_into_queue(connection.server);
+
+    close_connection(connection);
+}
+
+/* A processor handles packets to its own machine in the order in which they
+ * were sent. So when this one has come, those before it have come, or never
+ * will. */
+static void wait_for_earlier_packets(void)
+{
+    struct connection connection = open_dgram(loopback_address());
+    char byte = 'x';
+
+    CHECK(send(connection.client, &byte, 1, 0));
+    CHECK(recv(connection.server, &byte, 1, 0));
+    close_connection(connection);
+}
+
+static void dgram_full_udp(void)
+{
+    role("UDP");
+    struct connection connection = open_small_dgram(loopback_address());
+
+    send_message(connection.client, one);
+    send_message(connection.client, two);
+    wait_for_earlier_packets();
+
+    look_into_queue(connection.server);
+
+    close_connection(connection);
+}
+
+/* Sends until there is no room. Returns how many bytes were sent. */
+static int fill(int client)
+{
+    int sent = 0;
+
+    for (;;) {
+        ssize_t n = send(client, one, MESSAGE, MSG_DONTWAIT);
+        if (n == -1 && errno == EAGAIN)
+            break;
+        sent += check(n, "send()", __FILE__, __LINE__);
+    }
+    say("send(client), again and again = -1 %s", error_name(EAGAIN));
+    return sent;
+}
+
+/* Reads until end of file. Returns how many bytes were received. */
+static int drain(int server)
+{
+    char buf[MESSAGE];
+    int received = 0;
+    int n = 1;
+
+    while (n > 0) {
+        n = CHECK(recv(server, buf, sizeof(buf), 0));
+        received += n;
+    }
+    return received;
+}
+
+static void stream_full(struct address address)
+{
+    struct connection connection = open_stream(address);
+
+    make_room_for_one(connection.client, SO_SNDBUF);
+    int sent = fill(connection.client);
+    say_measured("%d bytes were sent", sent);
+
+    CHECK(shutdown(connection.client, SHUT_WR));
+    int received = drain(connection.server);
+    say("recv(server) until 0: %d bytes are missing", sent - received);
+
+    close_connection(connection);
+}
+
+/* A listener with room for one client that waits for accept(). */
+static int open_listener(struct address *server)
+{
+    int listener = bind_server(server, SOCK_STREAM);
+
+    CHECK(listen(listener, 0));
+    return listener;
+}
+
+/* A client that does not wait in connect(). */
+static int open_client(const struct address *server)
+{
+    return CHECK(socket(server->any.sa_family, SOCK_STREAM | SOCK_NONBLOCK, 0));
+}
+
+static void listener_full_unix(void)
+{
+    role("AF_UNIX");
+    struct address server = path_address();
+    int listener = open_listener(&server);
+    int first = open_client(&server);
+    int second = open_client(&server);
+
+    int connected = CHECK(connect(first, &server.any, server.length));
+    say("connect(first) = %d", connected);
+    const char *result =
+        RESULT(connect(second, &server.any, server.length), EAGAIN);
+    say("connect(second) = %s", result);
+
+    CHECK(close(first));
+    CHECK(close(second));
+    CHECK(close(listener));
+    remove_address(&server);
+}
+
+/* Until the first client is in the queue of the listener. */
+static void wait_for_client(int listener)
+{
+    struct pollfd polled = {.fd = listener, .events = POLLIN};
+
+    CHECK(poll(&polled, 1, -1));
+}
+
+static void listener_full_tcp(void)
+{
+    role("TCP");
+    struct address server = loopback_address();
+    int listener = open_listener(&server);
+    struct pollfd first = {.fd = open_client(&server), .events = POLLOUT};
+    struct pollfd second = {.fd = open_client(&server), .events = POLLOUT};
+
+    const char *result =
+        RESULT(connect(first.fd, &server.any, server.length), EINPROGRESS);
+    say("connect(first) = %s", result);
+    int n = CHECK(poll(&first, 1, -1));
+    say("poll(first) = %d%s", n, first.revents & POLLOUT ? " POLLOUT" : "");
+    wait_for_client(listener);
+
+    result =
+        RESULT(connect(second.fd, &server.any, server.length), EINPROGRESS);
+    say("connect(second) = %s", result);
+    wait_for_earlier_packets();
+    n = CHECK(poll(&second, 1, 0));
+    say("poll(second) = %d%s", n, second.revents & POLLOUT ? " POLLOUT" : "");
+
+    CHECK(close(first.fd));
+    CHECK(close(second.fd));
+    CHECK(close(listener));
+}
+
+/* A connect() of UDP sends nothing: it looks for a way to the address. */
+static void need_loopback(void)
+{
+    struct address loopback = loopback_address();
+    int fd = CHECK(socket(AF_INET, SOCK_DGRAM, 0));
+    int result = connect(fd, &loopback.any, loopback.length);
+
+    if (result == -1 && errno == ENETUNREACH)
+        skip("the loopback interface is down: ip link set lo up");
+    CHECK(result);
+    CHECK(close(fd));
+}
+
+int main(void)
+{
+    need_loopback();
+
+    step("A stream: when does send() fail after the server has closed?");
+    stream_gone_unix();
+    stream_gone_tcp();
+
+    step("Datagrams: when does send() fail after the server has closed?");
+    dgram_gone_unix();
+    dgram_gone_udp();
+
+    step("Datagrams: there is room for one. What becomes of the second?");
+    dgram_full_unix();
+    dgram_full_udp();
+
+    step("A stream: nobody reads. What is lost?");
+    role("AF_UNIX");
+    stream_full(path_address());
+    role("TCP");
+    stream_full(loopback_address());
+
+    step("A listener has room for one client. What does the second learn?");
+    listener_full_unix();
+    listener_full_tcp();
+}
