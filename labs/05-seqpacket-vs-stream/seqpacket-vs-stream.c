@@ -20,27 +20,63 @@
 
 #include "../../common/lab.h"
 
-enum { ROOM = 64 };    // for the text of one message
+enum { LARGE = 64, SMALL = 4 };    // two sizes of the receiver's buffer
+enum { DIGITS = 2 };               // of the length in front of a message
 
-static void send_text(int fd, const char *text)
-{
-    say("send(\"%s\") ...", text);
-    CHECK(send(fd, text, strlen(text), 0));
-}
+static const char *const words[3] = {"one", "two", "three"};
+static const char *const one_is_empty[3] = {"one", "", "two"};
 
 /* Receives into a buffer with that much room, and says what came. */
 static int receive(int fd, size_t room)
 {
-    char buf[ROOM];
+    char buf[LARGE];
     int n = CHECK(recv(fd, buf, room, 0));
 
     say("recv(%zu bytes) = %d \"%.*s\"", room, n, n, buf);
     return n;
 }
 
-/* The receiver reads when the sender has exited. So all three messages are
- * there, every time, and could stick together. */
-static void three_sends(int type)
+static const char *type_name(int type)
+{
+    if (type == SOCK_STREAM)
+        return "SOCK_STREAM";
+    return "SOCK_SEQPACKET";
+}
+
+/* After each word the sender waits for an answer of the receiver, a dot. */
+static void three_answers(int type)
+{
+    int sv[2];
+    char dot;
+
+    CHECK(socketpair(AF_UNIX, type, 0, sv));
+    pid_t child = CHECK(fork());
+    if (child == 0) {
+        role("sender");
+        CHECK(close(sv[1]));
+
+        for (int i = 0; i < 3; i++) {
+            say("%s: send(\"%s\") ...", type_name(type), words[i]);
+            CHECK(send(sv[0], words[i], strlen(words[i]), 0));
+            CHECK(recv(sv[0], &dot, 1, 0));
+        }
+        _exit(EXIT_SUCCESS);
+    }
+    role("receiver");
+    CHECK(close(sv[0]));
+
+    while (receive(sv[1], LARGE) > 0)
+        CHECK(send(sv[1], ".", 1, 0));
+
+    CHECK(close(sv[1]));
+    reap(child);
+}
+
+/* The sender does not wait. The receiver begins when the sender has exited, so
+ * all that was sent is in the queue. The receiver is told how often to call
+ * recv(): in step 3, a result of 0 does not say whether to go on. */
+static void three_sends(int type, const char *const texts[3], size_t room,
+                        int calls)
 {
     int sv[2];
 
@@ -50,119 +86,103 @@ static void three_sends(int type)
         role("sender");
         CHECK(close(sv[1]));
 
-        send_text(sv[0], "one");
-        send_text(sv[0], "two");
-        send_text(sv[0], "three");
+        say("%s: send(\"%s\"), send(\"%s\"), send(\"%s\") ...", type_name(type),
+            texts[0], texts[1], texts[2]);
+        for (int i = 0; i < 3; i++)
+            CHECK(send(sv[0], texts[i], strlen(texts[i]), 0));
         _exit(EXIT_SUCCESS);
     }
     role("receiver");
     CHECK(close(sv[0]));
     reap(child);
 
-    while (receive(sv[1], ROOM) > 0)
-        continue;
+    for (int i = 0; i < calls; i++)
+        receive(sv[1], room);
 
     CHECK(close(sv[1]));
 }
 
-/* MSG_PEEK leaves in the queue what recv() returns. MSG_TRUNC asks for the
- * whole length of a message, even if it does not fit. */
-static void short_buffer(int type)
+/* What the receiver keeps for a sender. The user lies right behind the text. */
+struct session {
+    char text[8];
+    char user[8];
+};
+
+static int recv_calls;    // since receive_message() was called
+
+/* One recv() returns one piece, as long as it happens to be. The dot asks the
+ * slow sender for its next byte. The quick sender has sent everything and has
+ * exited, so there is nobody to ask: EPIPE. Your own program needs no dot. */
+static int receive_piece(int fd, char *buf, int room)
 {
-    int sv[2];
-    char buf[2];
+    RESULT(send(fd, ".", 1, MSG_NOSIGNAL), EPIPE);
 
-    CHECK(socketpair(AF_UNIX, type, 0, sv));
-    pid_t child = CHECK(fork());
-    if (child == 0) {
-        role(type == SOCK_STREAM ? "stream" : "seqpacket");
-        CHECK(close(sv[1]));
-
-        send_text(sv[0], "three");
-        _exit(EXIT_SUCCESS);
-    }
-    role("receiver");
-    CHECK(close(sv[0]));
-    reap(child);
-
-    int n = CHECK(recv(sv[1], buf, sizeof(buf), MSG_PEEK | MSG_TRUNC));
-    say("recv(%zu bytes, MSG_PEEK | MSG_TRUNC) = %d", sizeof(buf), n);
-    while (receive(sv[1], sizeof(buf)) > 0)
-        continue;
-
-    CHECK(close(sv[1]));
+    recv_calls++;
+    return CHECK(recv(fd, buf, (size_t)room, 0));
 }
 
-/* The slowest sender that there can be: it waits for a dot before it sends the
- * next byte, so no recv() ever finds more than one. */
-static void send_slowly(int fd, const char *bytes, size_t length)
+/* Receives as many bytes as are wanted, in as many pieces as they come. Returns
+ * how many have come: fewer than wanted only at the end of file. */
+static int receive_all(int fd, char *buf, int wanted)
 {
-    char text[128] = "";
-    size_t written = 0;
-    char dot;
+    int got = 0;
 
-    for (size_t i = 0; i < length; i++) {
-        unsigned char byte = (unsigned char)bytes[i];
-        int n = snprintf(text + written, sizeof(text) - written,
-                         isprint(byte) ? "%c" : "\\%o", byte);
-        written += (size_t)n;
-    }
-    say("send() for each byte of \"%s\" ...", text);
-
-    for (size_t i = 0; i < length; i++) {
-        CHECK(send(fd, &bytes[i], 1, 0));
-        CHECK(recv(fd, &dot, 1, 0));
-    }
-}
-
-/* Returns how many bytes came: fewer than wanted only at the end of file. */
-static size_t receive_all(int fd, void *buf, size_t wanted)
-{
-    size_t got = 0;
-    int n = 1;
-
-    while (got < wanted && n > 0) {
-        n = CHECK(recv(fd, (char *)buf + got, wanted - got, 0));
-        got += (size_t)n;
-        if (n > 0)
-            CHECK(send(fd, ".", 1, 0));
+    while (got < wanted) {
+        int n = receive_piece(fd, buf + got, wanted - got);
+        if (n == 0)
+            break;    // end of file
+        got += n;
     }
     return got;
 }
 
-/* A message is its length in two bytes, the high one first, and then its text.
- * Returns false when there is nothing more to receive. */
-static bool receive_message(int fd)
+/* The number that the digits are, or -1 if they are no digits. */
+static int number(const char digits[DIGITS])
 {
-    unsigned char prefix[2];
-    char text[ROOM];
+    int value = 0;
 
-    size_t got = receive_all(fd, prefix, sizeof(prefix));
-    if (got < sizeof(prefix)) {
-        say("receive_message(): end of file after %zu of %zu bytes", got,
-            sizeof(prefix));
+    for (int i = 0; i < DIGITS; i++) {
+        if (!isdigit((unsigned char)digits[i]))
+            return -1;
+        value = 10 * value + (digits[i] - '0');
+    }
+    return value;
+}
+
+/* A message is its length in digits, and then its text. Returns false if there
+ * is no more message, or one that cannot be received. */
+static bool receive_message(int fd, struct session *session)
+{
+    const int room = (int)sizeof(session->text);
+    char digits[DIGITS];
+
+    recv_calls = 0;
+    int got = receive_all(fd, digits, DIGITS);
+    if (got < DIGITS) {
+        say("receive_message(): end of file after %d of %d bytes", got, DIGITS);
         return false;
     }
 
-    size_t length = (size_t)prefix[0] << 8 | prefix[1];
-    if (length > sizeof(text)) {
-        say("receive_message(): length %zu, room for %zu", length,
-            sizeof(text));
+    int length = number(digits);
+    if (length < 0 || length > room) {
+        say("receive_message(): length \"%.*s\", room for %d, recv() calls: %d",
+            DIGITS, digits, room, recv_calls);
         return false;
     }
 
-    got = receive_all(fd, text, length);
+    got = receive_all(fd, session->text, length);
     if (got < length) {
-        say("receive_message(): end of file after %zu of %zu bytes", got,
-            length);
+        say("receive_message(): end of file after %d of %d bytes", got, length);
         return false;
     }
-    say("receive_message() = %zu \"%.*s\"", length, (int)length, text);
+    say("receive_message(): %d bytes \"%.*s\", recv() calls: %d", length,
+        length, session->text, recv_calls);
     return true;
 }
 
-/* A stream to a receiver that knows where messages end. */
-static void messages_on_a_stream(const char *bytes, size_t length)
+/* The sender sends everything at once. The receiver begins when the sender has
+ * exited. */
+static void from_quick_sender(const char *bytes, struct session *session)
 {
     int sv[2];
 
@@ -172,13 +192,52 @@ static void messages_on_a_stream(const char *bytes, size_t length)
         role("sender");
         CHECK(close(sv[1]));
 
-        send_slowly(sv[0], bytes, length);
+        say("send(\"%s\") ...", bytes);
+        CHECK(send(sv[0], bytes, strlen(bytes), 0));
+        _exit(EXIT_SUCCESS);
+    }
+    role("receiver");
+    CHECK(close(sv[0]));
+    reap(child);
+
+    while (receive_message(sv[1], session))
+        continue;
+
+    CHECK(close(sv[1]));
+}
+
+/* The slowest sender that there can be: it sends one byte each time that it is
+ * asked, so no recv() ever finds more than one. */
+static void send_slowly(int fd, const char *bytes)
+{
+    char dot;
+
+    say("send() for each byte of \"%s\" ...", bytes);
+    for (const char *byte = bytes; *byte != '\0'; byte++) {
+        if (CHECK(recv(fd, &dot, 1, 0)) == 0)
+            return;    // the receiver has closed its end
+        CHECK(send(fd, byte, 1, 0));
+    }
+    CHECK(recv(fd, &dot, 1, 0));    // it asks for more, but there is no more
+}
+
+static void from_slow_sender(const char *bytes, struct session *session)
+{
+    int sv[2];
+
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, sv));
+    pid_t child = CHECK(fork());
+    if (child == 0) {
+        role("sender");
+        CHECK(close(sv[1]));
+
+        send_slowly(sv[0], bytes);
         _exit(EXIT_SUCCESS);
     }
     role("receiver");
     CHECK(close(sv[0]));
 
-    while (receive_message(sv[1]))
+    while (receive_message(sv[1], session))
         continue;
 
     CHECK(close(sv[1]));
@@ -187,24 +246,26 @@ static void messages_on_a_stream(const char *bytes, size_t length)
 
 int main(void)
 {
-    static const char three_messages[] = "\0\3one\0\0\0\5three";
-    static const char half_a_message[] = "\0\5th";
-    static const char a_lie[] = "\377\377";
+    struct session session = {.user = "guest"};
 
-    step("SOCK_STREAM: three sends. What does one recv() return?");
-    three_sends(SOCK_STREAM);
+    step("SOCK_STREAM: does one recv() return what one send() sent?");
+    three_answers(SOCK_STREAM);
+    three_sends(SOCK_STREAM, words, LARGE, 2);
 
-    step("SOCK_SEQPACKET: what do the same calls return now?");
-    three_sends(SOCK_SEQPACKET);
+    step("What if the receiver's buffer has room for 4 bytes?");
+    three_sends(SOCK_STREAM, words, SMALL, 4);
+    three_sends(SOCK_SEQPACKET, words, SMALL, 4);
 
-    step("What if the receiver's buffer is too short?");
-    short_buffer(SOCK_STREAM);
-    short_buffer(SOCK_SEQPACKET);
+    step("How does an empty message look to the receiver?");
+    three_sends(SOCK_STREAM, one_is_empty, LARGE, 2);
+    three_sends(SOCK_SEQPACKET, one_is_empty, LARGE, 4);
 
     step("How can a stream carry messages?");
-    messages_on_a_stream(three_messages, sizeof(three_messages) - 1);
+    from_quick_sender("03one0005three", &session);
+    from_slow_sender("03one0005three", &session);
 
-    step("What if the message is not as long as its length says?");
-    messages_on_a_stream(half_a_message, sizeof(half_a_message) - 1);
-    messages_on_a_stream(a_lie, sizeof(a_lie) - 1);
+    step("What if a message is not as long as its length says?");
+    from_quick_sender("05th", &session);
+    from_quick_sender("13AAAAAAAAadmin", &session);
+    say("user: \"%s\"", session.user);
 }
