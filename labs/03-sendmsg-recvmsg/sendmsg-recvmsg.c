@@ -1,57 +1,49 @@
 /*
- * 03-sendmsg-recvmsg -- how does one message leave three buffers and fill two?
+ * 03-sendmsg-recvmsg -- how does one message from three buffers fill two?
  *
  * sendmsg() gets a list of buffers and makes one message of their bytes.
- * recvmsg() gets a list of buffers and fills them one after the other. The
- * message between the two is a row of bytes: where it was cut is not kept.
+ * recvmsg() gets a list of buffers and fills them one after the other, as far
+ * as the message goes. The message between the two is a row of bytes: where it
+ * was cut is not kept. If the buffers are too small, MSG_TRUNC says so.
  *
  *      sender                  kernel                  receiver
  *     +-------+                                        +-------+
  *     | WARN  |--+                                 +-->| WARN_ |
  *     +-------+  |      +------------------+       |   +-------+
  *     | _disk |--+----> |  WARN_disk_full  | ------+
- *     +-------+  |      +------------------+       |   +-----------+
- *     | _full |--+         (_ is a space)          +-->| disk_full |
- *     +-------+                                        +-----------+
+ *     +-------+  |      +------------------+       |   +------------------+
+ *     | _full |--+         (_ is a space)          +-->| disk_full....... |
+ *     +-------+                                        +------------------+
  *
- * See sendmsg(2), recvmsg(2), readv(2), unix(7).
+ * See sendmsg(2), recvmsg(2), recv(2), unix(7).
  */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include "../../common/lab.h"
 
-/* Where the first bytes of a message are, as text: "WARN", " disk", " full". */
-static const char *pieces(const struct iovec *iov, size_t count, int bytes)
+enum {
+    ROOM = 64,        // longer than anything that is sent here
+    SMALL_ROOM = 5    // shorter than any message of step 4
+};
+
+/* Three buffers, one message. */
+static void send_pieces(int fd)
 {
-    static char text[128];    // good until the next call
-    size_t used = 0;
-    size_t left = (size_t)bytes;
+    char level[] = "WARN";
+    char device[] = " disk";
+    char state[] = " full";
+    struct iovec iov[] = {
+        {level, strlen(level)},
+        {device, strlen(device)},
+        {state, strlen(state)},
+    };
+    struct msghdr msg = {.msg_iov = iov, .msg_iovlen = ARRAY_LEN(iov)};
 
-    for (size_t i = 0; i < count && used < sizeof(text); i++) {
-        size_t length = iov[i].iov_len;
-        if (length > left)
-            length = left;
-
-        const char *comma = i > 0 ? ", " : "";
-        used += (size_t)snprintf(text + used, sizeof(text) - used, "%s\"%.*s\"",
-                                 comma, (int)length, (char *)iov[i].iov_base);
-        left -= length;
-    }
-    return text;
-}
-
-static const char *flags_text(int flags)
-{
-    static char number[16];    // good until the next call
-
-    if (flags == MSG_TRUNC)
-        return "MSG_TRUNC";
-    snprintf(number, sizeof(number), "%#x", (unsigned)flags);
-    return number;
+    int n = CHECK(sendmsg(fd, &msg, 0));
+    say("sendmsg([\"%s\", \"%s\", \"%s\"]) = %d", level, device, state, n);
 }
 
 static void write_text(int fd, const char *text)
@@ -61,196 +53,191 @@ static void write_text(int fd, const char *text)
     say("write(\"%s\") = %d", text, n);
 }
 
+static void send_together_and_one_by_one(int fd)
+{
+    send_pieces(fd);
+    write_text(fd, "WARN");
+    write_text(fd, " disk");
+    write_text(fd, " full");
+}
+
+static void send_pieces_and_short(int fd)
+{
+    send_pieces(fd);
+    write_text(fd, "INFO ok");
+}
+
+static void send_long_and_short(int fd)
+{
+    write_text(fd, "WARN disk full");
+    write_text(fd, "INFO ready");
+}
+
+static void send_short_and_long(int fd)
+{
+    write_text(fd, "INFO ready");
+    write_text(fd, "WARN disk full");
+}
+
+/* Makes a pair, and a child that sends with one end of it. Returns the other
+ * end when the child has exited: what was sent waits in the queue. */
+static int run_sender(int type, void (*send_messages)(int fd))
+{
+    int sv[2];
+
+    CHECK(socketpair(AF_UNIX, type, 0, sv));
+    pid_t child = CHECK(fork());
+    if (child == 0) {
+        role("sender");
+        CHECK(close(sv[0]));
+        send_messages(sv[1]);
+        _exit(EXIT_SUCCESS);
+    }
+    role("receiver");
+    CHECK(close(sv[1]));
+    reap(child);
+    return sv[0];
+}
+
 static void read_text(int fd)
 {
-    char buf[64];
+    char buf[ROOM];
     int n = CHECK(read(fd, buf, sizeof(buf)));
 
     say("read() = %d \"%.*s\"", n, n, buf);
 }
 
-/* One message goes to two buffers. */
-static void receive_in_two(int fd, struct iovec iov[2])
-{
-    struct msghdr msg = {.msg_iov = iov, .msg_iovlen = 2};
-
-    int n = CHECK(recvmsg(fd, &msg, 0));
-    say("recvmsg(room [%zu, %zu]) = %d [%s], msg_flags %s", iov[0].iov_len,
-        iov[1].iov_len, n, pieces(iov, 2, n), flags_text(msg.msg_flags));
-}
-
-/* Three pieces leave with one call, two pieces with a call each. In all steps
- * the sender is gone before the receiver begins: the messages wait. */
+/* The same three texts go out twice: together, and one by one. */
 static void gather(void)
 {
-    int sv[2];
+    int fd = run_sender(SOCK_DGRAM, send_together_and_one_by_one);
 
-    CHECK(socketpair(AF_UNIX, SOCK_DGRAM, 0, sv));
-    pid_t child = CHECK(fork());
-    if (child == 0) {
-        role("sender");
-        CHECK(close(sv[0]));
-
-        struct iovec iov[] = {{"WARN", 4}, {" disk", 5}, {" full", 5}};
-        struct msghdr msg = {.msg_iov = iov, .msg_iovlen = ARRAY_LEN(iov)};
-
-        int n = CHECK(sendmsg(sv[1], &msg, 0));
-        say("sendmsg([%s]) = %d", pieces(iov, ARRAY_LEN(iov), n), n);
-        write_text(sv[1], "INFO");
-        write_text(sv[1], " ok");
-        _exit(EXIT_SUCCESS);
-    }
-    role("receiver");
-    CHECK(close(sv[1]));
-    reap(child);
-
-    read_text(sv[0]);
-    read_text(sv[0]);
-    read_text(sv[0]);
-    CHECK(close(sv[0]));
+    read_text(fd);
+    read_text(fd);
+    read_text(fd);
+    read_text(fd);
+    CHECK(close(fd));
 }
 
-/* One message leaves in three pieces, the next in one. The receiver has a
- * buffer for a head of five bytes, and one for what comes after the head. */
+/* Both msg_flags and the flags of a call are sets of bits: ask with &, not
+ * with ==, because there may be others. */
+static const char *flags_text(int flags)
+{
+    static char number[16];    // good until the next call
+
+    if ((flags & MSG_PEEK) && (flags & MSG_TRUNC))
+        return "MSG_PEEK | MSG_TRUNC";
+    if (flags & MSG_PEEK)
+        return "MSG_PEEK";
+    if (flags & MSG_TRUNC)
+        return "MSG_TRUNC";
+    snprintf(number, sizeof(number), "%d", flags);
+    return number;
+}
+
+/* One message goes into two buffers. Both are shown whole, also where nothing
+ * was written. */
+static void receive_in_two(int fd, char *head, size_t head_room, char *body,
+                           size_t body_room)
+{
+    struct iovec iov[] = {{head, head_room}, {body, body_room}};
+    struct msghdr msg = {.msg_iov = iov, .msg_iovlen = ARRAY_LEN(iov)};
+
+    int n = CHECK(recvmsg(fd, &msg, 0));
+    say("recvmsg() = %d [\"%.*s\", \"%.*s\"], msg_flags %s", n, (int)head_room,
+        head, (int)body_room, body, flags_text(msg.msg_flags));
+}
+
+/* Both messages go into the same head and the same body. A dot is a byte that
+ * no message has filled. */
 static void scatter(void)
 {
-    int sv[2];
-
-    CHECK(socketpair(AF_UNIX, SOCK_DGRAM, 0, sv));
-    pid_t child = CHECK(fork());
-    if (child == 0) {
-        role("sender");
-        CHECK(close(sv[0]));
-
-        struct iovec iov[] = {{"INFO", 4}, {" door", 5}, {" open", 5}};
-        struct msghdr msg = {.msg_iov = iov, .msg_iovlen = ARRAY_LEN(iov)};
-
-        int n = CHECK(sendmsg(sv[1], &msg, 0));
-        say("sendmsg([%s]) = %d", pieces(iov, ARRAY_LEN(iov), n), n);
-        write_text(sv[1], "INFO door shut");
-        _exit(EXIT_SUCCESS);
-    }
-    role("receiver");
-    CHECK(close(sv[1]));
-    reap(child);
-
     char head[5];
-    char body[64];
-    struct iovec iov[] = {{head, sizeof(head)}, {body, sizeof(body)}};
+    char body[16];
 
-    receive_in_two(sv[0], iov);
-    receive_in_two(sv[0], iov);
-    CHECK(close(sv[0]));
+    memset(head, '.', sizeof(head));
+    memset(body, '.', sizeof(body));
+    int fd = run_sender(SOCK_DGRAM, send_pieces_and_short);
+
+    receive_in_two(fd, head, sizeof(head), body, sizeof(body));
+    receive_in_two(fd, head, sizeof(head), body, sizeof(body));
+    CHECK(close(fd));
 }
 
-/* The receiver has room for ten bytes. The first message is longer, the second
- * has just ten. */
+static void receive_ten_bytes(int fd)
+{
+    char head[5];
+    char body[5];
+
+    memset(head, '.', sizeof(head));
+    memset(body, '.', sizeof(body));
+    receive_in_two(fd, head, sizeof(head), body, sizeof(body));
+}
+
+/* The first message is longer than the room, the second has just as many bytes
+ * as the room. */
 static void too_little_room(void)
 {
-    int sv[2];
+    int fd = run_sender(SOCK_DGRAM, send_long_and_short);
 
-    CHECK(socketpair(AF_UNIX, SOCK_DGRAM, 0, sv));
-    pid_t child = CHECK(fork());
-    if (child == 0) {
-        role("sender");
-        CHECK(close(sv[0]));
-
-        write_text(sv[1], "WARN disk full");
-        write_text(sv[1], "INFO ready");
-        _exit(EXIT_SUCCESS);
-    }
-    role("receiver");
-    CHECK(close(sv[1]));
-    reap(child);
-
-    char head[5];
-    char body[5];
-    struct iovec iov[] = {{head, sizeof(head)}, {body, sizeof(body)}};
-
-    receive_in_two(sv[0], iov);
-    receive_in_two(sv[0], iov);
-    CHECK(close(sv[0]));
+    receive_ten_bytes(fd);
+    receive_ten_bytes(fd);
+    CHECK(close(fd));
 }
 
-/* The receiver asks for the length of each message, with no room at all: with
- * MSG_TRUNC alone, and with MSG_PEEK. Then it makes room. */
-static void ask_for_length(void)
+static int ask_length(int fd, int flags)
 {
-    int sv[2];
+    char buf[SMALL_ROOM];
+    int length = CHECK(recv(fd, buf, sizeof(buf), flags));
 
-    CHECK(socketpair(AF_UNIX, SOCK_DGRAM, 0, sv));
-    pid_t child = CHECK(fork());
-    if (child == 0) {
-        role("sender");
-        CHECK(close(sv[0]));
-
-        write_text(sv[1], "INFO ready");
-        write_text(sv[1], "WARN disk full");
-        _exit(EXIT_SUCCESS);
-    }
-    role("receiver");
-    CHECK(close(sv[1]));
-    reap(child);
-
-    int length = CHECK(recv(sv[0], NULL, 0, MSG_TRUNC));
-    say("recv(room 0, MSG_TRUNC) = %d", length);
-
-    length = CHECK(recv(sv[0], NULL, 0, MSG_PEEK | MSG_TRUNC));
-    say("recv(room 0, MSG_PEEK | MSG_TRUNC) = %d", length);
-
-    char *buf = malloc((size_t)length);
-    if (!buf)
-        fail("malloc(length)", __FILE__, __LINE__);
-    int n = CHECK(recv(sv[0], buf, (size_t)length, 0));
-    say("recv(room %d) = %d \"%.*s\"", length, n, n, buf);
-
-    free(buf);
-    CHECK(close(sv[0]));
+    say("recv(room %zu, %s) = %d", sizeof(buf), flags_text(flags), length);
+    return length;
 }
 
-/* Step 3 again, with the same room, but over a stream. */
-static void stream(void)
+/* The receiver asks twice for the length of a message. Then it receives with as
+ * much room as the second answer says. Is anything left after that? */
+static void ask_then_receive(void)
 {
-    int sv[2];
+    char buf[ROOM];    // a program that knows less would call malloc(length)
+    int fd = run_sender(SOCK_DGRAM, send_short_and_long);
 
-    CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, sv));
-    pid_t child = CHECK(fork());
-    if (child == 0) {
-        role("sender");
-        CHECK(close(sv[0]));
+    ask_length(fd, MSG_TRUNC);
+    int length = ask_length(fd, MSG_PEEK | MSG_TRUNC);
 
-        write_text(sv[1], "WARN disk full");
-        write_text(sv[1], "INFO ready");
-        _exit(EXIT_SUCCESS);
-    }
-    role("receiver");
-    CHECK(close(sv[1]));
-    reap(child);
+    int n = CHECK(recv(fd, buf, (size_t)length, 0));
+    say("recv(room %d, 0) = %d \"%.*s\"", length, n, n, buf);
+    const char *result =
+        RESULT(recv(fd, buf, sizeof(buf), MSG_DONTWAIT), EAGAIN);
+    say("recv(room %zu, MSG_DONTWAIT) = %s", sizeof(buf), result);
+    CHECK(close(fd));
+}
 
-    char head[5];
-    char body[5];
-    struct iovec iov[] = {{head, sizeof(head)}, {body, sizeof(body)}};
+/* The messages and the buffers of step 3, and the second question of step 4. */
+static void on_a_stream(void)
+{
+    int fd = run_sender(SOCK_STREAM, send_long_and_short);
 
-    receive_in_two(sv[0], iov);
-    receive_in_two(sv[0], iov);
-    receive_in_two(sv[0], iov);
-    CHECK(close(sv[0]));
+    ask_length(fd, MSG_PEEK | MSG_TRUNC);
+    receive_ten_bytes(fd);
+    receive_ten_bytes(fd);
+    receive_ten_bytes(fd);
+    CHECK(close(fd));
 }
 
 int main(void)
 {
-    step("Three buffers leave with one call. How many messages arrive?");
+    step("Three buffers go out with one call. How many messages arrive?");
     gather();
 
-    step("Must the receiver cut the message where the sender did?");
+    step("Two messages, the same two buffers. What is in the buffers?");
     scatter();
 
-    step("There is room for 10 bytes. What becomes of the rest?");
+    step("There is room for 10 bytes. How can one see that a message was cut?");
     too_little_room();
 
-    step("Can the receiver ask how long a message is?");
-    ask_for_length();
+    step("How long is the next message?");
+    ask_then_receive();
 
-    step("What becomes of the rest on a stream?");
-    stream();
+    step("The same question on a stream: what is the answer?");
+    on_a_stream();
 }

@@ -8,8 +8,9 @@
  *
  *     caller                struct msghdr                    kernel
  *     room for 110  ---->   msg_namelen  110
- *                           msg_namelen   11   <----  the name has 11 bytes
- *     next call     ---->   msg_namelen   11          "room for 11?"
+ *                           msg_namelen    6   <----  ann's address: 6 bytes
+ *     next call     ---->   msg_namelen    6   ---->  "room for 6?"
+ *                           msg_namelen    9   <----  maryam's address: 9 bytes
  *
  * See recvmsg(2), unix(7).
  */
@@ -20,6 +21,8 @@
 #include <unistd.h>
 
 #include "../../common/lab.h"
+
+enum { ROOM = 64 };    // longer than any text that is sent here
 
 static const struct sockaddr_un server_address = {.sun_family = AF_UNIX,
                                                   .sun_path = "server.sock"};
@@ -47,15 +50,16 @@ static void send_to_server(int fd, const char *text)
                  sizeof(server_address)));
 }
 
-/* A sender that has a name. It is gone when this function returns, and its
- * message waits in the server's queue, with the name. */
-static void send_with_name(const char *name, const char *path, const char *text)
+/* A sender that has a name. When this function returns, the sender is gone, and
+ * so is its file. But its message waits in the server's queue, and the address
+ * of the sender waits with the message. */
+static void send_with_name(const char *path, const char *text)
 {
     pid_t child = CHECK(fork());
     if (child == 0) {
         struct sockaddr_un address = {.sun_family = AF_UNIX};
 
-        role(name);
+        role(path);
         snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
         int fd = CHECK(socket(AF_UNIX, SOCK_DGRAM, 0));
 
@@ -83,28 +87,29 @@ static void send_without_name(const char *text)
     reap(child);
 }
 
+/* msg_flags is a set of bits. This lab never meets more than one at a time. */
 static const char *flags_text(int flags)
 {
     static char number[16];    // good until the next call
 
-    if (flags == 0)
-        return "0";
-    if (flags == MSG_TRUNC)
-        return "MSG_TRUNC";
-    if (flags == MSG_PEEK)
+    if (flags & MSG_PEEK)
         return "MSG_PEEK";
-    snprintf(number, sizeof(number), "%#x", (unsigned)flags);
+    if (flags & MSG_TRUNC)
+        return "MSG_TRUNC";
+    if (flags & MSG_CTRUNC)
+        return "MSG_CTRUNC";
+    snprintf(number, sizeof(number), "%d", flags);
     return number;
 }
 
 /* The server fills in every field, and compares afterwards. Nobody sends
- * anything for the control buffer. MSG_PEEK as the argument of recvmsg() would
- * leave the message in the queue, and recv() would find it there; here MSG_PEEK
+ * anything for the control buffer. As an argument of recvmsg(), MSG_PEEK would
+ * leave the message in the queue, and recv() would find it there. Here MSG_PEEK
  * is in msg_flags. */
 static void before_and_after(void)
 {
     struct sockaddr_un sender;
-    char buf[64];
+    char buf[ROOM];
     char control[64];
     struct iovec iov = {.iov_base = buf, .iov_len = sizeof(buf)};
     struct msghdr msg = {
@@ -120,14 +125,15 @@ static void before_and_after(void)
     const struct iovec iov_before = iov;
 
     int server = open_server();
-    send_with_name("ann", "ann.sock", "hello");
+    send_with_name("ann", "10");
 
     int n = CHECK(recvmsg(server, &msg, 0));
     say("recvmsg() = %d \"%.*s\"", n, n, buf);
 
+    // the C libraries do not agree on the types, so all are printed as int
     say("msg_namelen %d -> %d", (int)before.msg_namelen, (int)msg.msg_namelen);
     say("msg_iovlen %d -> %d", (int)before.msg_iovlen, (int)msg.msg_iovlen);
-    say("iov_len %zu -> %zu", iov_before.iov_len, iov.iov_len);
+    say("iov_len %d -> %d", (int)iov_before.iov_len, (int)iov.iov_len);
     say("msg_controllen %d -> %d", (int)before.msg_controllen,
         (int)msg.msg_controllen);
     say("msg_flags %s -> %s", flags_text(before.msg_flags),
@@ -140,18 +146,35 @@ static void before_and_after(void)
     close_server(server);
 }
 
-static void three_senders(void)
+static void four_senders(void)
 {
-    send_with_name("ann", "ann.sock", "pay 10");
-    send_without_name("pay 1492");
-    send_with_name("mary", "mary.sock", "pay 1066");
+    send_with_name("ann", "10");
+    send_with_name("maryam", "1815");
+    send_without_name("1492");
+    send_with_name("eve", "1066");
 }
 
-/* The mistake: msg_namelen is filled in before the loop, and not in it. */
-static void fill_in_once(void)
+/* Receives one payment, and says whose name is in the structure afterwards. */
+static void receive_payment(int server, struct msghdr *msg)
+{
+    const struct sockaddr_un *sender = msg->msg_name;
+    const struct iovec *iov = msg->msg_iov;
+    int room = (int)msg->msg_namelen;
+
+    int n = CHECK(recvmsg(server, msg, 0));
+    say("recvmsg() = %d \"%.*s\" from \"%s\", msg_namelen %d -> %d, "
+        "msg_flags %s",
+        n, n, (char *)iov->iov_base, sender->sun_path, room,
+        (int)msg->msg_namelen, flags_text(msg->msg_flags));
+}
+
+/* The mistake: msg_namelen is filled in before the loop, and not in it. At
+ * first the structure for the sender has only zeros, so a path that ends in the
+ * middle is still a string. */
+static void name_room_once(void)
 {
     struct sockaddr_un sender = {0};
-    char buf[64];
+    char buf[ROOM];
     struct iovec iov = {.iov_base = buf, .iov_len = sizeof(buf)};
     struct msghdr msg = {
         .msg_name = &sender,
@@ -161,96 +184,99 @@ static void fill_in_once(void)
     };
 
     int server = open_server();
-    three_senders();
+    four_senders();
 
-    for (int i = 0; i < 3; i++) {
-        int room = (int)msg.msg_namelen;
-        int n = CHECK(recvmsg(server, &msg, 0));
-        say("recvmsg() = %d \"%.*s\", msg_namelen %d -> %d, sender \"%s\"", n,
-            n, buf, room, (int)msg.msg_namelen, sender.sun_path);
+    for (int i = 0; i < 4; i++) {
+        receive_payment(server, &msg);
     }
     close_server(server);
 }
 
-static void say_received(const struct msghdr *msg, int n)
+/* The server does not look into the control buffer, only at its length. */
+static void receive_with_control(int server, struct msghdr *msg)
 {
     const struct iovec *iov = msg->msg_iov;
+    int room = (int)msg->msg_controllen;
 
-    say("recvmsg(iov_len %zu) = %d \"%.*s\", msg_flags %s", iov->iov_len, n, n,
-        (char *)iov->iov_base, flags_text(msg->msg_flags));
+    int n = CHECK(recvmsg(server, msg, 0));
+    say("recvmsg() = %d \"%.*s\", msg_controllen %d -> %d, msg_flags %s", n, n,
+        (char *)iov->iov_base, room, (int)msg->msg_controllen,
+        flags_text(msg->msg_flags));
+}
+
+/* With the first message comes nothing for the control buffer. With the next
+ * two comes something, because of SO_PASSCRED: the kernel adds it. */
+static void control_room_once(void)
+{
+    const int on = 1;
+    char buf[ROOM];
+    char control[64];
+    struct iovec iov = {.iov_base = buf, .iov_len = sizeof(buf)};
+    struct msghdr msg = {
+        .msg_iov = &iov,
+        .msg_iovlen = 1,
+        .msg_control = control,
+        .msg_controllen = sizeof(control),
+    };
+
+    int server = open_server();
+    send_without_name("10");
+    receive_with_control(server, &msg);
+
+    int set =
+        CHECK(setsockopt(server, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)));
+    say("setsockopt(SO_PASSCRED, %d) = %d", on, set);
+    send_without_name("1815");
+    receive_with_control(server, &msg);    // the mistake
+
+    msg.msg_controllen = sizeof(control);    // the cure
+    send_without_name("1492");
+    receive_with_control(server, &msg);
+
+    close_server(server);
 }
 
 /* The mistake: the program keeps the length of the message in iov_len, and
  * forgets that iov_len is the room of the next call. */
-static void keep_length_in_iov_len(void)
+static void length_in_iov_len(void)
 {
-    char buf[64];
+    char buf[ROOM];
     struct iovec iov = {.iov_base = buf, .iov_len = sizeof(buf)};
     struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
 
     int server = open_server();
-    send_without_name("ann 10");
-    send_without_name("bob 1066");
-    send_without_name("eve 1492");
-
-    int n = CHECK(recvmsg(server, &msg, 0));
-    say_received(&msg, n);
-    iov.iov_len = (size_t)n;    // the mistake
-
-    n = CHECK(recvmsg(server, &msg, 0));
-    say_received(&msg, n);
-    iov.iov_len = sizeof(buf);    // the cure
-
-    n = CHECK(recvmsg(server, &msg, 0));
-    say_received(&msg, n);
-
-    close_server(server);
-}
-
-/* The mistake: a buffer, but msg_iovlen says that there are none. */
-static void forget_msg_iovlen(void)
-{
-    char buf[64];
-    struct iovec iov = {.iov_base = buf, .iov_len = sizeof(buf)};
-    struct msghdr msg = {.msg_iov = &iov};
-
-    int server = open_server();
-    send_without_name("ann 10");
-    send_without_name("bob 1066");
-
-    int n = CHECK(recvmsg(server, &msg, 0));
-    say("recvmsg(msg_iovlen %d) = %d, msg_flags %s", (int)msg.msg_iovlen, n,
-        flags_text(msg.msg_flags));
-
-    msg.msg_iovlen = 1;    // the cure
-    n = CHECK(recvmsg(server, &msg, 0));
-    say("recvmsg(msg_iovlen %d) = %d \"%.*s\", msg_flags %s",
-        (int)msg.msg_iovlen, n, n, buf, flags_text(msg.msg_flags));
-
-    close_server(server);
-}
-
-/* The cure: everything that recvmsg() reads or writes is new in each round. */
-static void fill_in_each_time(void)
-{
-    int server = open_server();
-    three_senders();
+    send_without_name("1066");
+    send_without_name("10");
+    send_without_name("1492");
 
     for (int i = 0; i < 3; i++) {
-        struct sockaddr_un sender = {0};
-        char buf[64];
-        struct iovec iov = {.iov_base = buf, .iov_len = sizeof(buf)};
-        struct msghdr msg = {
-            .msg_name = &sender,
-            .msg_namelen = sizeof(sender),
-            .msg_iov = &iov,
-            .msg_iovlen = 1,
-        };
-
-        int room = (int)msg.msg_namelen;
+        size_t room = iov.iov_len;
         int n = CHECK(recvmsg(server, &msg, 0));
-        say("recvmsg() = %d \"%.*s\", msg_namelen %d -> %d, sender \"%s\"", n,
-            n, buf, room, (int)msg.msg_namelen, sender.sun_path);
+        say("recvmsg(iov_len %zu) = %d \"%.*s\", msg_flags %s", room, n, n, buf,
+            flags_text(msg.msg_flags));
+        iov.iov_len = (size_t)n;    // the mistake
+    }
+    close_server(server);
+}
+
+/* Step 2 with the cure. Is that enough? */
+static void name_room_each_time(void)
+{
+    struct sockaddr_un sender = {0};
+    char buf[ROOM];
+    struct iovec iov = {.iov_base = buf, .iov_len = sizeof(buf)};
+    struct msghdr msg = {
+        .msg_name = &sender,
+        .msg_iov = &iov,
+        .msg_iovlen = 1,
+    };
+
+    int server = open_server();
+    four_senders();
+
+    for (int i = 0; i < 4; i++) {
+        msg.msg_namelen = sizeof(sender);    // the cure
+        receive_payment(server, &msg);
     }
     close_server(server);
 }
@@ -260,15 +286,15 @@ int main(void)
     step("Which fields has recvmsg() changed?");
     before_and_after();
 
-    step("msg_namelen is filled in once. Who seems to be the sender?");
-    fill_in_once();
+    step("msg_namelen is filled in once. Who pays?");
+    name_room_once();
+
+    step("msg_controllen is filled in once. How can one see what is lost?");
+    control_room_once();
 
     step("iov_len keeps the length of the last message. How much is paid?");
-    keep_length_in_iov_len();
+    length_in_iov_len();
 
-    step("msg_iovlen is forgotten at first. What does recvmsg() return?");
-    forget_msg_iovlen();
-
-    step("All is filled in before each call. What is in msg_namelen now?");
-    fill_in_each_time();
+    step("msg_namelen is filled in before each call. Who pays now?");
+    name_room_each_time();
 }
