@@ -18,6 +18,7 @@ static inline const char *error_name(int error)
     } errors[] = {
         {EACCES, "EACCES"},
         {EADDRINUSE, "EADDRINUSE"},
+        {EADDRNOTAVAIL, "EADDRNOTAVAIL"},
         {EAFNOSUPPORT, "EAFNOSUPPORT"},
         {EAGAIN, "EAGAIN"},
         {EBADF, "EBADF"},

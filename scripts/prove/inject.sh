@@ -123,10 +123,10 @@ how_many() {
     fi
 }
 
-# Did most of the $2 injections come that were tried? A few calls are not made
-# each time; if more are missing, strace or chosen.so does not do its work.
+# Did most of the $2 injections come that were tried? Some calls are not made
+# each time; if half are missing, strace or chosen.so does not do its work.
 most_came() {
-    (($1 * 5 >= $2 * 4)) || {
+    (($1 * 2 >= $2)) || {
         tap 'not ok' "$title: only $1 of $2 came; is the program static?"
         return 1
     }
