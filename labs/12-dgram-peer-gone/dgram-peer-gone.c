@@ -3,8 +3,9 @@
  *
  * On a pair of SOCK_STREAM or SOCK_SEQPACKET, both a reader and a writer do. On
  * a pair of SOCK_DGRAM only a writer does, by an error; a reader waits for
- * ever. So a datagram peer says goodbye with a message. And whoever finds out
- * by sending loses what had come and was not read yet.
+ * ever. And the send() that finds out throws away every message that had come
+ * and was not read yet. So a datagram peer says goodbye with a message, and who
+ * stays reads before it sends.
  *
  *     stays                               goes
  *    +-------+   recv()? poll()? send()? +-------+
@@ -22,7 +23,9 @@
 
 #include "../../common/lab.h"
 
-/* One process plays both ends in steps 1 to 4, and speaks as their type. */
+enum { ROOM = 64 };    // more than any message that is sent here
+
+/* From here on, the end that stays speaks. Its role is the type of the pair. */
 static void open_pair(int type, int sv[2])
 {
     if (type == SOCK_STREAM)
@@ -52,17 +55,24 @@ static void recv_before_and_after(int type)
     CHECK(close(sv[0]));
 }
 
-/* POLLERR and POLLHUP need not be asked for. */
+static const char *word_if(int is_set, const char *word)
+{
+    if (is_set)
+        return word;
+    return "";
+}
+
+/* Says what poll() returned, and the words that it left in revents. It may
+ * answer POLLHUP although nobody asks for that. */
 static void say_poll(const char *when, int fd)
 {
     struct pollfd polled = {.fd = fd, .events = POLLIN | POLLOUT};
 
-    CHECK(poll(&polled, 1, 0));
-    say("%spoll(sv[0]) =%s%s%s%s", when,
-        polled.revents & POLLIN ? " POLLIN" : "",
-        polled.revents & POLLOUT ? " POLLOUT" : "",
-        polled.revents & POLLERR ? " POLLERR" : "",
-        polled.revents & POLLHUP ? " POLLHUP" : "");
+    int n = CHECK(poll(&polled, 1, 0));    // one descriptor, and do not wait
+    say("%spoll(sv[0]) = %d%s%s%s", when, n,
+        word_if(polled.revents & POLLIN, " POLLIN"),
+        word_if(polled.revents & POLLOUT, " POLLOUT"),
+        word_if(polled.revents & POLLHUP, " POLLHUP"));
 }
 
 static void poll_before_and_after(int type)
@@ -78,12 +88,14 @@ static void poll_before_and_after(int type)
     CHECK(close(sv[0]));
 }
 
+/* How many SIGPIPE came in the last send(). Of this type is what a signal
+ * handler may change while the program does something else. */
 static volatile sig_atomic_t signals;
 
 static void count_signal(int sig)
 {
-    (void)sig;    // it is installed for SIGPIPE only
-    signals++;
+    if (sig == SIGPIPE)
+        signals++;
 }
 
 /* SIGPIPE would end the process. In this step it is caught and counted. The
@@ -95,8 +107,8 @@ static void count_sigpipe(void)
     CHECK(sigaction(SIGPIPE, &action, NULL));
 }
 
-/* The control: somebody is there. What is sent is read, because unread data at
- * the end that is closed would be another experiment. */
+/* The control: somebody is there. The byte is also read, because a stream that
+ * is closed with unread data gives another error (lab 1). */
 static void send_to_open_end(const int sv[2])
 {
     char byte;
@@ -115,6 +127,7 @@ static void send_on_connection(int type)
     send_to_open_end(sv);
 
     CHECK(close(sv[1]));
+    signals = 0;
     const char *result = RESULT(send(sv[0], "x", 1, 0), EPIPE);
     say("after close(sv[1]): send(sv[0]) = %s, SIGPIPE: %d", result,
         (int)signals);
@@ -130,26 +143,34 @@ static void send_on_dgram(void)
     send_to_open_end(sv);
 
     CHECK(close(sv[1]));
+    signals = 0;
     const char *result = RESULT(send(sv[0], "x", 1, 0), ECONNREFUSED);
     say("after close(sv[1]): send(sv[0]) = %s, SIGPIPE: %d", result,
         (int)signals);
+
+    signals = 0;
     result = RESULT(send(sv[0], "x", 1, 0), ENOTCONN);
     say("and again: send(sv[0]) = %s, SIGPIPE: %d", result, (int)signals);
 
     CHECK(close(sv[0]));
 }
 
-/* sv[1] stays open, but it neither sends nor receives any more. */
-static void shut_down(int type)
+/* sv[1] stays open, but it neither sends nor receives any more. The flag
+ * MSG_NOSIGNAL means: an error, but no SIGPIPE, which would end the lab here.
+ */
+static void other_end_is_shut_down(int type)
 {
     int sv[2];
+    char byte;
 
     open_pair(type, sv);
-    int shut = CHECK(shutdown(sv[1], SHUT_RDWR));
-    say("shutdown(sv[1]) = %d", shut);
+    int done = CHECK(shutdown(sv[1], SHUT_RDWR));
+    say("shutdown(sv[1]) = %d", done);
 
+    const char *result = RESULT(recv(sv[0], &byte, 1, MSG_DONTWAIT), EAGAIN);
+    say("recv(sv[0]) = %s", result);
     say_poll("", sv[0]);
-    const char *result = RESULT(send(sv[0], "x", 1, MSG_NOSIGNAL), EPIPE);
+    result = RESULT(send(sv[0], "x", 1, MSG_NOSIGNAL), EPIPE);
     say("send(sv[0]) = %s", result);
 
     CHECK(close(sv[0]));
@@ -167,63 +188,81 @@ static _Noreturn void say_goodbye(int fd)
     _exit(EXIT_SUCCESS);    // and the kernel closes the child's end
 }
 
+/* When this function returns, the child has exited. Its two messages wait in
+ * the queue of sv[0], and sv[1] is closed. */
+static void child_says_goodbye(const int sv[2])
+{
+    pid_t child = CHECK(fork());
+    if (child == 0) {
+        role("child");
+        CHECK(close(sv[0]));
+        say_goodbye(sv[1]);
+    }
+    CHECK(close(sv[1]));    // or the parent itself would keep sv[1] open
+    reap(child);
+}
+
 static void receive(int fd)
 {
-    char buf[64];    // longer than any message that is sent here
-    int n = CHECK(recv(fd, buf, sizeof(buf), 0));
+    char buf[ROOM];
+    int n = CHECK(recv(fd, buf, ROOM, MSG_DONTWAIT));
 
     say("recv() = %d \"%.*s\"", n, n, buf);
 }
 
-/* The child has exited before the parent does anything. Its two messages wait
- * in the parent's queue. */
-static void read_first(void)
+/* The control: the parent reads, and sends nothing. */
+static void read_on_dgram(void)
 {
     int sv[2];
-    char buf[64];
+    char buf[ROOM];
 
-    CHECK(socketpair(AF_UNIX, SOCK_DGRAM, 0, sv));
-    pid_t child = CHECK(fork());
-    if (child == 0) {
-        role("child");
-        CHECK(close(sv[0]));
-        say_goodbye(sv[1]);
-    }
-    role("parent");
-    CHECK(close(sv[1]));
-    reap(child);
+    open_pair(SOCK_DGRAM, sv);
+    child_says_goodbye(sv);
 
     receive(sv[0]);
     receive(sv[0]);
-    const char *result =
-        RESULT(recv(sv[0], buf, sizeof(buf), MSG_DONTWAIT), EAGAIN);
+    const char *result = RESULT(recv(sv[0], buf, ROOM, MSG_DONTWAIT), EAGAIN);
     say("recv() = %s", result);
+
     CHECK(close(sv[0]));
 }
 
-/* The same child. But the parent sends something before it reads. */
-static void send_first(void)
+/* The parent sends something before it reads. */
+static void send_first_on_dgram(void)
 {
-    int sv[2];
-    char buf[64];
-
-    CHECK(socketpair(AF_UNIX, SOCK_DGRAM, 0, sv));
-    pid_t child = CHECK(fork());
-    if (child == 0) {
-        role("child");
-        CHECK(close(sv[0]));
-        say_goodbye(sv[1]);
-    }
-    role("parent");
-    CHECK(close(sv[1]));    // or the parent itself would be the peer
-    reap(child);
-
     const char *question = "still there?";
+    int sv[2];
+    char buf[ROOM];
+
+    open_pair(SOCK_DGRAM, sv);
+    child_says_goodbye(sv);
+
     const char *result =
         RESULT(send(sv[0], question, strlen(question), 0), ECONNREFUSED);
     say("send(\"%s\") = %s", question, result);
-    result = RESULT(recv(sv[0], buf, sizeof(buf), MSG_DONTWAIT), EAGAIN);
+    result = RESULT(recv(sv[0], buf, ROOM, MSG_DONTWAIT), EAGAIN);
     say("recv() = %s", result);
+
+    CHECK(close(sv[0]));
+}
+
+static void send_first_on_seqpacket(void)
+{
+    const char *question = "still there?";
+    int sv[2];
+    char buf[ROOM];
+
+    open_pair(SOCK_SEQPACKET, sv);
+    child_says_goodbye(sv);
+
+    const char *result =
+        RESULT(send(sv[0], question, strlen(question), 0), EPIPE);
+    say("send(\"%s\") = %s", question, result);
+    receive(sv[0]);
+    receive(sv[0]);
+    result = RESULT(recv(sv[0], buf, ROOM, MSG_DONTWAIT), EAGAIN);
+    say("recv() = %s", result);
+
     CHECK(close(sv[0]));
 }
 
@@ -246,10 +285,11 @@ int main(void)
     send_on_dgram();
 
     step("The other end is shut down: does this end learn that?");
-    shut_down(SOCK_STREAM);
-    shut_down(SOCK_DGRAM);
+    other_end_is_shut_down(SOCK_STREAM);
+    other_end_is_shut_down(SOCK_DGRAM);
 
     step("A child says \"bye\" and exits: does its parent hear that?");
-    read_first();
-    send_first();
+    read_on_dgram();
+    send_first_on_dgram();
+    send_first_on_seqpacket();
 }

@@ -2,8 +2,8 @@
  * 62-transport-cost -- what does it cost to send a message?
  *
  * Two system calls, two copies of the bytes, and memory while the message
- * waits. TCP makes a packet of it besides. If a process has to wake up for the
- * message, this may cost more than all the rest.
+ * waits. TCP makes a packet of it besides. If another process has to wake up
+ * for the message, this may cost more than all the rest.
  *
  *     sender   send() --> [ memory of the kernel ] --> recv()   receiver
  *              1st copy     until it is read           2nd copy
@@ -13,14 +13,16 @@
  *
  * See unix(7), tcp(7), socket(7), getrusage(2), clock_gettime(2).
  */
-#define _GNU_SOURCE    // for struct tcp_info
+#define _GNU_SOURCE    // for struct tcp_info and sched_setaffinity()
 #include <arpa/inet.h>
 #include <netinet/in.h>
-#ifdef __GLIBC__    // whose <netinet/tcp.h> does not have all of it
+#ifdef __GLIBC__    // whose <netinet/tcp.h> lacks tcpi_data_segs_out
 #include <linux/tcp.h>
 #else
 #include <netinet/tcp.h>
 #endif
+#include <sched.h>
+#include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -30,7 +32,7 @@
 
 #include "../../common/lab.h"
 
-enum { TRIPS = 20, SMALL = 64, LARGE = 4096, PARTS = 8, PART = 8 };
+enum { TRIPS = 20, SMALL = 64, LARGE = 4096, PARTS = 5, PART = 16 };
 
 /* socketpair() makes no TCP sockets, so one socket connects to the other. With
  * TCP_NODELAY each send() makes a packet at once. */
@@ -38,17 +40,17 @@ static void open_tcp_pair(int sv[2])
 {
     struct sockaddr_in address = {.sin_family = AF_INET,
                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    struct sockaddr *any = (struct sockaddr *)&address;
+    struct sockaddr *name = (struct sockaddr *)&address;
     socklen_t length = sizeof(address);
     int on = 1;
 
     int listener = CHECK(socket(AF_INET, SOCK_STREAM, 0));
-    CHECK(bind(listener, any, length));    // to a port that the kernel chooses
-    CHECK(getsockname(listener, any, &length));
+    CHECK(bind(listener, name, length));    // to a port that the kernel chooses
+    CHECK(getsockname(listener, name, &length));
     CHECK(listen(listener, 1));
 
     sv[0] = CHECK(socket(AF_INET, SOCK_STREAM, 0));
-    CHECK(connect(sv[0], any, length));
+    CHECK(connect(sv[0], name, length));
     sv[1] = CHECK(accept(listener, NULL, NULL));
     CHECK(close(listener));
 
@@ -82,86 +84,122 @@ static double microseconds(void)
     return 1e6 * (double)now.tv_sec + 1e-3 * (double)now.tv_nsec;
 }
 
+static int by_size(const void *a, const void *b)
+{
+    double left = *(const double *)a;
+    double right = *(const double *)b;
+
+    if (left < right)
+        return -1;
+    if (left > right)
+        return 1;
+    return 0;
+}
+
+/* The median is the trip in the middle: half of the trips took longer. Beside
+ * the times stands how much arrived. A benchmark that does not count this may
+ * measure messages that nobody receives. */
+static void say_trips(size_t size, int came, double times[TRIPS])
+{
+    qsort(times, TRIPS, sizeof(times[0]), by_size);
+    say("%d round trips of %zu B: %d B came", TRIPS, size, came);
+    say_measured("%zu B there and back: median %.1f us, fastest %.1f, "
+                 "slowest %.1f",
+                 size, times[TRIPS / 2], times[0], times[TRIPS - 1]);
+}
+
 /* One thread plays both ends, so nobody ever waits: this is the cost of the
- * calls alone. The fastest trip counts, because the others met with something
- * else. Beside the time stands how much arrived: a benchmark that does not
- * count this may measure messages that nobody receives. */
+ * calls alone. */
 static void trips_alone(int family, size_t size)
 {
     char buf[LARGE] = "";
     int sv[2];
     int came = 0;
-    double fastest = 1e9;
+    double times[TRIPS];
 
     open_pair(family, sv);
     for (int i = 0; i < TRIPS; i++) {
         double start = microseconds();
 
         CHECK(send(sv[0], buf, size, 0));
-        came += CHECK(recv(sv[1], buf, size, MSG_WAITALL));
+        came += CHECK(recv(sv[1], buf, size, 0));
         CHECK(send(sv[1], buf, size, 0));
-        came += CHECK(recv(sv[0], buf, size, MSG_WAITALL));
+        came += CHECK(recv(sv[0], buf, size, 0));
 
-        double taken = microseconds() - start;
-        if (taken < fastest)
-            fastest = taken;
+        times[i] = microseconds() - start;
     }
-    say("%d round trips of %zu B: %d B came", TRIPS, size, came);
-    say_measured("%zu B there and back: %.1f us", size, fastest);
+    say_trips(size, came, times);
     close_pair(sv);
 }
 
+/* From here on, this process and its children run on one processor. On several
+ * ones the answer may be there before the parent has fallen asleep, and then
+ * nobody has to wake up. See sched_setaffinity(2). */
+static void stay_on_one_processor(void)
+{
+    int processor = CHECK(sched_getcpu());
+    cpu_set_t one;
+
+    CPU_ZERO(&one);
+    CPU_SET((size_t)processor, &one);
+    CHECK(sched_setaffinity(0, sizeof(one), &one));
+}
+
+/* How often the processor went from this process to another one: because this
+ * process fell asleep, or because another one was to run at once. */
+static long context_switches(void)
+{
+    struct rusage usage;
+
+    CHECK(getrusage(RUSAGE_SELF, &usage));
+    return usage.ru_nvcsw + usage.ru_nivcsw;
+}
+
+/* The child sends back what it receives. */
 static void answer(int fd)
 {
     char buf[SMALL];
 
     for (int i = 0; i < TRIPS; i++) {
-        CHECK(recv(fd, buf, SMALL, MSG_WAITALL));
+        CHECK(recv(fd, buf, SMALL, 0));
         CHECK(send(fd, buf, SMALL, 0));
     }
 }
 
-/* The child sends back what it receives. While one of the two processes works,
- * the other sleeps in recv(). ru_nvcsw counts how often a process fell asleep
- * of its own accord. */
 static void trips_with_child(int family)
 {
     char buf[SMALL] = "";
     int sv[2];
     int came = 0;
-    double fastest = 1e9;
-    struct rusage before;
-    struct rusage after;
+    double times[TRIPS];
 
     open_pair(family, sv);
     pid_t child = CHECK(fork());
     if (child == 0) {
         role("child");
+        CHECK(close(sv[0]));
         answer(sv[1]);
         _exit(EXIT_SUCCESS);
     }
-    CHECK(getrusage(RUSAGE_SELF, &before));
+    long before = context_switches();
     for (int i = 0; i < TRIPS; i++) {
         double start = microseconds();
 
         CHECK(send(sv[0], buf, SMALL, 0));
-        came += CHECK(recv(sv[0], buf, SMALL, MSG_WAITALL));
+        came += CHECK(recv(sv[0], buf, SMALL, 0));
 
-        double taken = microseconds() - start;
-        if (taken < fastest)
-            fastest = taken;
+        times[i] = microseconds() - start;
     }
-    CHECK(getrusage(RUSAGE_SELF, &after));
+    long after = context_switches();
     reap(child);
 
-    say("%d round trips of %d B: %d B came", TRIPS, SMALL, came);
-    say_measured("%d B there and back: %.1f us; it slept %ld times", SMALL,
-                 fastest, after.ru_nvcsw - before.ru_nvcsw);
+    say_trips(SMALL, came, times);
+    say_measured("the parent's context switches: %ld", after - before);
     close_pair(sv);
 }
 
 /* The kernel's memory that messages from this socket take until they are read.
- * On AF_UNIX it counts against SO_SNDBUF, so it says how many may wait. */
+ * The name comes from terminals. See tcp(7), SIOCOUTQ. */
 static int memory(int fd)
 {
     int bytes;
@@ -190,14 +228,22 @@ static void send_joined(int fd)
     CHECK(writev(fd, parts, PARTS));
 }
 
-static int receive(int fd)
+/* MSG_WAITALL: a TCP packet may still be on its way. */
+static int receive_all(int fd)
 {
     char buf[PARTS * PART];
 
     return CHECK(recv(fd, buf, sizeof(buf), MSG_WAITALL));
 }
 
-/* As much memory as how many messages take? First one message is sent alone. */
+static void say_memory(int bytes, int one, int came)
+{
+    say_measured("memory of the kernel: %d B", bytes);
+    say("memory = %.1f x that of one send(%d B), %d B came",
+        (double)bytes / one, PART, came);
+}
+
+/* First one message is sent alone, to compare with. */
 static void join_on_unix(void)
 {
     char part[PART] = "";
@@ -210,15 +256,14 @@ static void join_on_unix(void)
 
     send_apart(sv[0]);
     int apart = memory(sv[0]);
-    int n = receive(sv[1]);
-    say_measured("memory: %d B", apart);
-    say("memory of messages: %d, recv() = %d", apart / one, n);
+    int came = receive_all(sv[1]);
+    say_memory(apart, one, came);
 
     send_joined(sv[0]);
     int joined = memory(sv[0]);
-    n = receive(sv[1]);
-    say_measured("memory: %d B", joined);
-    say("memory of messages: %d, recv() = %d", joined / one, n);
+    came = receive_all(sv[1]);
+    say_memory(joined, one, came);
+
     close_pair(sv);
 }
 
@@ -239,17 +284,19 @@ static void join_on_tcp(void)
     open_pair(AF_INET, sv);
     send_apart(sv[0]);
     int apart = packets(sv[0]);
-    int n = receive(sv[1]);
-    say("packets: %d, recv() = %d", apart, n);
+    int came = receive_all(sv[1]);
+    say("packets: %d, %d B came", apart, came);
 
     send_joined(sv[0]);
     int joined = packets(sv[0]) - apart;
-    n = receive(sv[1]);
-    say("packets: %d, recv() = %d", joined, n);
+    came = receive_all(sv[1]);
+    say("packets: %d, %d B came", joined, came);
+
     close_pair(sv);
 }
 
-/* A connect() of UDP sends nothing: it looks for a way to the address. */
+/* A connect() of UDP sends nothing. It fails if there is no route to the
+ * address. */
 static void need_loopback(void)
 {
     struct sockaddr_in address = {.sin_family = AF_INET,
@@ -276,10 +323,11 @@ int main(void)
     trips_alone(AF_UNIX, LARGE);
 
     step("What if another process has to wake up and answer?");
+    stay_on_one_processor();
     trips_with_child(AF_UNIX);
     trips_with_child(AF_INET);
 
-    step("What do eight small messages cost, and one that joins them?");
+    step("What do five small messages cost, and one that joins them?");
     join_on_unix();
     join_on_tcp();
 }
