@@ -12,8 +12,9 @@
  *     next call     ---->   msg_namelen    6   ---->  "room for 6?"
  *                           msg_namelen    9   <----  maryam's address: 9 bytes
  *
- * See recvmsg(2), unix(7).
+ * See recvmsg(2), unix(7), cmsg(3).
  */
+#define _GNU_SOURCE    // for struct ucred
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -22,7 +23,7 @@
 
 #include "../../common/lab.h"
 
-enum { ROOM = 64 };    // longer than any text that is sent here
+enum { ROOM = 64 };    // more bytes than anything that comes here
 
 static const struct sockaddr_un server_address = {.sun_family = AF_UNIX,
                                                   .sun_path = "server.sock"};
@@ -102,15 +103,15 @@ static const char *flags_text(int flags)
     return number;
 }
 
-/* The server fills in every field, and compares afterwards. Nobody sends
- * anything for the control buffer. As an argument of recvmsg(), MSG_PEEK would
- * leave the message in the queue, and recv() would find it there. Here MSG_PEEK
- * is in msg_flags. */
+/* The server fills in every field, and compares afterwards. The first call has
+ * MSG_PEEK as its flags argument, so the message is still there for recvmsg().
+ * Then MSG_PEEK is in msg_flags instead. If the kernel looked at it there, the
+ * message would be there for the last call, too. */
 static void before_and_after(void)
 {
-    struct sockaddr_un sender;
+    struct sockaddr_un sender = {0};
     char buf[ROOM];
-    char control[64];
+    _Alignas(struct cmsghdr) char control[ROOM];    // aligned: see cmsg(3)
     struct iovec iov = {.iov_base = buf, .iov_len = sizeof(buf)};
     struct msghdr msg = {
         .msg_name = &sender,
@@ -127,10 +128,13 @@ static void before_and_after(void)
     int server = open_server();
     send_with_name("ann", "10");
 
-    int n = CHECK(recvmsg(server, &msg, 0));
+    int n = CHECK(recv(server, buf, sizeof(buf), MSG_PEEK));
+    say("recv(MSG_PEEK) = %d \"%.*s\"", n, n, buf);
+
+    n = CHECK(recvmsg(server, &msg, 0));
     say("recvmsg() = %d \"%.*s\"", n, n, buf);
 
-    // the C libraries do not agree on the types, so all are printed as int
+    // some types differ between glibc and musl, so all are printed as int
     say("msg_namelen %d -> %d", (int)before.msg_namelen, (int)msg.msg_namelen);
     say("msg_iovlen %d -> %d", (int)before.msg_iovlen, (int)msg.msg_iovlen);
     say("iov_len %d -> %d", (int)iov_before.iov_len, (int)iov.iov_len);
@@ -169,8 +173,8 @@ static void receive_payment(int server, struct msghdr *msg)
 }
 
 /* The mistake: msg_namelen is filled in before the loop, and not in it. At
- * first the structure for the sender has only zeros, so a path that ends in the
- * middle is still a string. */
+ * first the structure for the sender has only zeros, so a path that was cut off
+ * still has a zero behind it. */
 static void name_room_once(void)
 {
     struct sockaddr_un sender = {0};
@@ -186,31 +190,43 @@ static void name_room_once(void)
     int server = open_server();
     four_senders();
 
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < 4; i++)
         receive_payment(server, &msg);
-    }
     close_server(server);
+}
+
+/* The three numbers of SO_PASSCRED take N bytes in the control buffer. N
+ * differs between machines of 64 and of 32 bits, so the letter is printed. */
+static void format_length(char *text, size_t size, size_t length)
+{
+    if (length == CMSG_SPACE(sizeof(struct ucred)))
+        snprintf(text, size, "N");
+    else
+        snprintf(text, size, "%zu", length);
 }
 
 /* The server does not look into the control buffer, only at its length. */
 static void receive_with_control(int server, struct msghdr *msg)
 {
     const struct iovec *iov = msg->msg_iov;
-    int room = (int)msg->msg_controllen;
+    char before[16];
+    char after[16];
 
+    format_length(before, sizeof(before), msg->msg_controllen);
     int n = CHECK(recvmsg(server, msg, 0));
-    say("recvmsg() = %d \"%.*s\", msg_controllen %d -> %d, msg_flags %s", n, n,
-        (char *)iov->iov_base, room, (int)msg->msg_controllen,
-        flags_text(msg->msg_flags));
+    format_length(after, sizeof(after), msg->msg_controllen);
+
+    say("recvmsg() = %d \"%.*s\", msg_controllen %s -> %s, msg_flags %s", n, n,
+        (char *)iov->iov_base, before, after, flags_text(msg->msg_flags));
 }
 
-/* With the first message comes nothing for the control buffer. With the next
- * two comes something, because of SO_PASSCRED: the kernel adds it. */
+/* With the first message comes nothing for the control buffer. With each of the
+ * others comes something, because of SO_PASSCRED: the kernel adds it. */
 static void control_room_once(void)
 {
     const int on = 1;
     char buf[ROOM];
-    char control[64];
+    _Alignas(struct cmsghdr) char control[ROOM];
     struct iovec iov = {.iov_base = buf, .iov_len = sizeof(buf)};
     struct msghdr msg = {
         .msg_iov = &iov,
@@ -233,6 +249,9 @@ static void control_room_once(void)
     send_without_name("1492");
     receive_with_control(server, &msg);
 
+    send_without_name("1066");
+    receive_with_control(server, &msg);    // the mistake again
+
     close_server(server);
 }
 
@@ -245,11 +264,12 @@ static void length_in_iov_len(void)
     struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
 
     int server = open_server();
-    send_without_name("1066");
     send_without_name("10");
     send_without_name("1492");
+    send_without_name("");
+    send_without_name("1815");
 
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 4; i++) {
         size_t room = iov.iov_len;
         int n = CHECK(recvmsg(server, &msg, 0));
         say("recvmsg(iov_len %zu) = %d \"%.*s\", msg_flags %s", room, n, n, buf,
@@ -286,15 +306,15 @@ int main(void)
     step("Which fields has recvmsg() changed?");
     before_and_after();
 
-    step("msg_namelen is filled in once. Who pays?");
+    step("msg_namelen is filled in once. From whom is each payment?");
     name_room_once();
 
-    step("msg_controllen is filled in once. How can one see what is lost?");
+    step("msg_controllen is filled in twice for four messages. What is lost?");
     control_room_once();
 
-    step("iov_len keeps the length of the last message. How much is paid?");
+    step("iov_len keeps the length of the last message. How much arrives?");
     length_in_iov_len();
 
-    step("msg_namelen is filled in before each call. Who pays now?");
+    step("msg_namelen is filled in each time. From whom is each payment now?");
     name_room_each_time();
 }
