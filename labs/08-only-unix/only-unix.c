@@ -109,7 +109,7 @@ static void read_text(const char *name, int fd)
     say("read(%s) = %d \"%.*s\"", name, n, n, buf);
 }
 
-/* A message with a descriptor beside it: lab 31 explains each field. */
+/* Bytes, and a descriptor beside them: lab 31 explains each field. */
 static void send_with_descriptor(int to_server, int descriptor)
 {
     _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {0};
@@ -132,8 +132,18 @@ static void send_with_descriptor(int to_server, int descriptor)
     say("sendmsg(\"%s\", 1 descriptor) = %d", text, n);
 }
 
-/* Returns the descriptor that came beside the message, or -1. MSG_CTRUNC would
- * mean that something beside the message was cut off. */
+/* The lab never meets more than one flag at a time. */
+static const char *flags_text(int flags)
+{
+    static char number[16];    // good until the next call
+
+    if (flags & MSG_CTRUNC)
+        return "MSG_CTRUNC";
+    snprintf(number, sizeof(number), "%d", flags);
+    return number;
+}
+
+/* Returns the descriptor that came beside the bytes, or -1. */
 static int receive_with_descriptor(int peer)
 {
     _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))];
@@ -148,18 +158,19 @@ static int receive_with_descriptor(int peer)
     int descriptor = -1;
     size_t count = 0;
 
+    // MSG_CMSG_CLOEXEC asks that execvp() closes what has come. recvmsg()
+    // writes this flag into msg_flags, beside the flags that it sets itself.
     int n = CHECK(recvmsg(peer, &msg, MSG_CMSG_CLOEXEC));
+    int flags = msg.msg_flags & ~MSG_CMSG_CLOEXEC;
+
     struct cmsghdr *beside = CMSG_FIRSTHDR(&msg);
     if (beside) {
         count = (beside->cmsg_len - CMSG_LEN(0)) / sizeof(int);
         memcpy(&descriptor, CMSG_DATA(beside), sizeof(int));
     }
 
-    const char *flag = "0";
-    if (msg.msg_flags & MSG_CTRUNC)
-        flag = "MSG_CTRUNC";
     say("recvmsg() = %d \"%.*s\", descriptors: %zu, msg_flags: %s", n, n, text,
-        count, flag);
+        count, flags_text(flags));
     return descriptor;
 }
 
@@ -202,29 +213,33 @@ static void send_descriptor(struct address server)
     close_server(listener, &server);
 }
 
-/* The numbers differ on each machine and on each run, so they get names. */
+/* The numbers differ on each machine and on each run, so those that the lab
+ * knows get names. */
 static const char *name_of_process(pid_t pid, pid_t client)
 {
-    if (pid == 0)
-        return "0";
+    static char number[16];    // good until the next call
+
     if (pid == client)
         return "the client's";
     if (pid == getpid())
-        return "own";
-    return "another";
+        return "the server's";
+    snprintf(number, sizeof(number), "%d", (int)pid);
+    return number;
 }
 
-/* The client was forked by the server, so it runs as the same user. */
+/* The client was forked by the server, so both run as the same user. */
 static const char *name_of_user(uid_t uid)
 {
-    if (uid == (uid_t)-1)
-        return "-1";
+    static char number[16];
+
     if (uid == geteuid())
-        return "own";
-    return "another";
+        return "that of both";
+    snprintf(number, sizeof(number), "%d", (int)uid);
+    return number;
 }
 
-/* The client says nothing about itself: the server asks the kernel. */
+/* The client says nothing about itself: the server asks the kernel. The client
+ * is reaped only afterwards, so that no other process can have its number. */
 static void ask_who_is_there(struct address server)
 {
     struct ucred who;
@@ -239,6 +254,7 @@ static void ask_who_is_there(struct address server)
         write_text(to_server, "who am I?");
         _exit(EXIT_SUCCESS);
     }
+
     role("server");
     int peer = CHECK(accept(listener, NULL, NULL));
     read_text("peer", peer);
@@ -254,71 +270,70 @@ static void ask_who_is_there(struct address server)
 }
 
 /* Root may connect to every path. So each client of this step gives up root's
- * privileges, if it has any. */
-static _Noreturn void allowed_client(const struct address *server)
+ * privileges, if it has any. If this client cannot connect, the lab ends. */
+static void run_client(int listener, const struct address *server)
 {
-    role("client");
-    as_ordinary_user();
+    pid_t child = CHECK(fork());
+    if (child == 0) {
+        role("client");
+        CHECK(close(listener));
+        as_ordinary_user();
 
-    int fd = connect_to(server);
-    CHECK(close(fd));
-    _exit(EXIT_SUCCESS);
+        int fd = connect_to(server);
+        CHECK(close(fd));
+        _exit(EXIT_SUCCESS);
+    }
+    reap(child);
 }
 
-static _Noreturn void forbidden_client(const struct address *server)
+/* If this client lacks the permission, the lab goes on. */
+static void run_client_without_permission(int listener,
+                                          const struct address *server)
 {
-    role("client");
-    as_ordinary_user();
+    pid_t child = CHECK(fork());
+    if (child == 0) {
+        role("client");
+        CHECK(close(listener));
+        as_ordinary_user();
 
-    int fd = CHECK(socket(server->any.sa_family, SOCK_STREAM, 0));
-    const char *result =
-        RESULT(connect(fd, &server->any, server->length), EACCES);
-    say("connect(%s) = %s", text_of(server), result);
-    CHECK(close(fd));
-    _exit(EXIT_SUCCESS);
+        int fd = CHECK(socket(server->any.sa_family, SOCK_STREAM, 0));
+        const char *result =
+            RESULT(connect(fd, &server->any, server->length), EACCES);
+        say("connect(%s) = %s", text_of(server), result);
+        CHECK(close(fd));
+        _exit(EXIT_SUCCESS);
+    }
+    reap(child);
 }
 
+/* One client connects before the server forbids it, and one tries after that.
+ * Nobody calls accept(), because connect() does not wait for it. */
 static void forbid_path(void)
 {
     struct address server = path_address();
     int listener = open_server(&server);
-
-    pid_t before = CHECK(fork());
-    if (before == 0)
-        allowed_client(&server);
-    reap(before);
+    run_client(listener, &server);
 
     role("server");
     int result = CHECK(chmod(server.un.sun_path, 0));
     say("chmod(\"%s\", 0) = %d", server.un.sun_path, result);
-
-    pid_t after = CHECK(fork());
-    if (after == 0)
-        forbidden_client(&server);
-    reap(after);
+    run_client_without_permission(listener, &server);
 
     close_server(listener, &server);
 }
 
-/* A port is no file. All that could have permissions is the descriptor. */
+/* The same with a port. A port has no file, and no chmod(): all that the server
+ * has is its descriptor. */
 static void forbid_port(void)
 {
     struct address server = loopback_address();
     int listener = open_server(&server);
-
-    pid_t before = CHECK(fork());
-    if (before == 0)
-        allowed_client(&server);
-    reap(before);
+    run_client(listener, &server);
 
     role("server");
     int result = CHECK(fchmod(listener, 0));
     say("fchmod(listener, 0) = %d", result);
-
-    pid_t after = CHECK(fork());
-    if (after == 0)
-        allowed_client(&server);
-    reap(after);
+    run_client(listener, &server);
 
     close_server(listener, &server);
 }
@@ -345,8 +360,26 @@ static void pair_of_unix(void)
     CHECK(close(sv[0]));
 }
 
-/* Without a pair, the parent has to open a server for its child. eve is another
- * process of this machine, and she is quicker than the child. */
+/* A process that connects to the server and writes. It needs nothing of the
+ * parent but the port, so it does not keep the listener. */
+static void run_writer(int listener, const struct address *server,
+                       const char *name, const char *text)
+{
+    pid_t child = CHECK(fork());
+    if (child == 0) {
+        role(name);
+        CHECK(close(listener));
+        int to_server = connect_to(server);
+        int n = CHECK(write(to_server, text, strlen(text)));
+        say("write(\"%s\") = %d", text, n);
+        _exit(EXIT_SUCCESS);
+    }
+    reap(child);
+}
+
+/* Without a pair, the parent opens a server for its child, and accepts one
+ * connection. But eve is quicker than the child. She has been accepted before
+ * the child calls connect(), so the order is always the same. */
 static void pair_of_inet(void)
 {
     struct address server = loopback_address();
@@ -358,18 +391,11 @@ static void pair_of_inet(void)
     say("socketpair(AF_INET, SOCK_STREAM) = %s", result);
 
     int listener = open_server(&server);
-    pid_t eve = CHECK(fork());
-    if (eve == 0) {
-        role("eve");
-        CHECK(close(listener));
-        int to_server = connect_to(&server);
-        write_text(to_server, "from eve");
-        _exit(EXIT_SUCCESS);
-    }
+    run_writer(listener, &server, "eve", "from eve");
     int peer = CHECK(accept(listener, NULL, NULL));
+    run_writer(listener, &server, "child", "from your child");
     read_text("peer", peer);
 
-    reap(eve);
     CHECK(close(peer));
     close_server(listener, &server);
 }
