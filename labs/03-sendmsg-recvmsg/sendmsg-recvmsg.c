@@ -1,10 +1,11 @@
 /*
  * 03-sendmsg-recvmsg -- how does one message from three buffers fill two?
  *
- * sendmsg() gets a list of buffers and makes one message of their bytes.
- * recvmsg() gets a list of buffers and fills them one after the other, as far
- * as the message goes. The message between the two is a row of bytes: where it
- * was cut is not kept. If the buffers are too small, MSG_TRUNC says so.
+ * sendmsg() gathers the bytes of its buffers into one message. recvmsg()
+ * scatters one message over its buffers: it fills one after the other, as far
+ * as the message goes. The message between the two is a row of bytes, and the
+ * borders of the sender's buffers are not kept. A datagram that does not fit
+ * loses its rest, and MSG_TRUNC says so.
  *
  *      sender                  kernel                  receiver
  *     +-------+                                        +-------+
@@ -26,7 +27,7 @@
 
 enum {
     ROOM = 64,        // longer than anything that is sent here
-    SMALL_ROOM = 5    // shorter than any message of step 4
+    SMALL_ROOM = 5    // shorter than any message of steps 3 to 5
 };
 
 /* Three buffers, one message. */
@@ -67,25 +68,31 @@ static void send_pieces_and_short(int fd)
     write_text(fd, "INFO ok");
 }
 
-static void send_long_and_short(int fd)
+static void send_warning_and_info(int fd)
 {
     write_text(fd, "WARN disk full");
     write_text(fd, "INFO ready");
 }
 
-static void send_short_and_long(int fd)
+static const char *type_text(int type)
 {
-    write_text(fd, "INFO ready");
-    write_text(fd, "WARN disk full");
+    if (type == SOCK_STREAM)
+        return "SOCK_STREAM";
+    return "SOCK_DGRAM";
 }
 
-/* Makes a pair, and a child that sends with one end of it. Returns the other
- * end when the child has exited: what was sent waits in the queue. */
+/* Makes a pair, and a child that sends with one end of it. The child calls
+ * send_messages(), which is one of the three functions above: the second
+ * parameter is a pointer to a function. Returns the other end when the child
+ * has exited, so what was sent waits in the queue. */
 static int run_sender(int type, void (*send_messages)(int fd))
 {
     int sv[2];
 
-    CHECK(socketpair(AF_UNIX, type, 0, sv));
+    role("receiver");
+    int made = CHECK(socketpair(AF_UNIX, type, 0, sv));
+    say("socketpair(%s) = %d", type_text(type), made);
+
     pid_t child = CHECK(fork());
     if (child == 0) {
         role("sender");
@@ -93,12 +100,13 @@ static int run_sender(int type, void (*send_messages)(int fd))
         send_messages(sv[1]);
         _exit(EXIT_SUCCESS);
     }
-    role("receiver");
     CHECK(close(sv[1]));
     reap(child);
     return sv[0];
 }
 
+/* What was received has no zero byte at its end. So the line is made with
+ * "%.*s", which gets two arguments: a number of bytes, and where they are. */
 static void read_text(int fd)
 {
     char buf[ROOM];
@@ -107,36 +115,24 @@ static void read_text(int fd)
     say("read() = %d \"%.*s\"", n, n, buf);
 }
 
-/* The same three texts go out twice: together, and one by one. */
-static void gather(void)
-{
-    int fd = run_sender(SOCK_DGRAM, send_together_and_one_by_one);
-
-    read_text(fd);
-    read_text(fd);
-    read_text(fd);
-    read_text(fd);
-    CHECK(close(fd));
-}
-
-/* Both msg_flags and the flags of a call are sets of bits: ask with &, not
- * with ==, because there may be others. */
+/* For the lines only. It compares all bits of the flags, and a set of bits
+ * that it does not know is shown as a number. A program that wants to know
+ * about one flag asks for one bit: if (msg.msg_flags & MSG_TRUNC). */
 static const char *flags_text(int flags)
 {
     static char number[16];    // good until the next call
 
-    if ((flags & MSG_PEEK) && (flags & MSG_TRUNC))
-        return "MSG_PEEK | MSG_TRUNC";
-    if (flags & MSG_PEEK)
+    if (flags == MSG_PEEK)
         return "MSG_PEEK";
-    if (flags & MSG_TRUNC)
+    if (flags == MSG_TRUNC)
         return "MSG_TRUNC";
+    if (flags == (MSG_PEEK | MSG_TRUNC))
+        return "MSG_PEEK | MSG_TRUNC";
     snprintf(number, sizeof(number), "%d", flags);
     return number;
 }
 
-/* One message goes into two buffers. Both are shown whole, also where nothing
- * was written. */
+/* Both buffers are shown whole, also where nothing was written. */
 static void receive_in_two(int fd, char *head, size_t head_room, char *body,
                            size_t body_room)
 {
@@ -148,9 +144,32 @@ static void receive_in_two(int fd, char *head, size_t head_room, char *body,
         head, (int)body_room, body, flags_text(msg.msg_flags));
 }
 
-/* Both messages go into the same head and the same body. A dot is a byte that
- * no message has filled. */
-static void scatter(void)
+/* A dot is a byte that was not received. */
+static void receive_ten_bytes(int fd)
+{
+    char head[5];
+    char body[5];
+
+    memset(head, '.', sizeof(head));
+    memset(body, '.', sizeof(body));
+    receive_in_two(fd, head, sizeof(head), body, sizeof(body));
+}
+
+/* The same three texts go out twice: together, and one by one. When recvmsg()
+ * is called, three messages wait, and there is room for two of them. */
+static void one_call_one_message(void)
+{
+    int fd = run_sender(SOCK_DGRAM, send_together_and_one_by_one);
+
+    read_text(fd);
+    receive_ten_bytes(fd);
+    read_text(fd);
+    read_text(fd);
+    CHECK(close(fd));
+}
+
+/* Both messages go into the same head and the same body. */
+static void same_buffers_twice(void)
 {
     char head[5];
     char body[16];
@@ -164,80 +183,74 @@ static void scatter(void)
     CHECK(close(fd));
 }
 
-static void receive_ten_bytes(int fd)
+/* What is left in the queue when a step has received what it wanted? */
+static void receive_rest(int fd)
 {
-    char head[5];
-    char body[5];
+    char buf[ROOM];
+    const char *result =
+        RESULT(recv(fd, buf, sizeof(buf), MSG_DONTWAIT), EAGAIN);
 
-    memset(head, '.', sizeof(head));
-    memset(body, '.', sizeof(body));
-    receive_in_two(fd, head, sizeof(head), body, sizeof(body));
+    say("recv(room %zu, MSG_DONTWAIT) = %s", sizeof(buf), result);
 }
 
 /* The first message is longer than the room, the second has just as many bytes
  * as the room. */
-static void too_little_room(void)
+static void too_little_room(int type)
 {
-    int fd = run_sender(SOCK_DGRAM, send_long_and_short);
+    int fd = run_sender(type, send_warning_and_info);
 
     receive_ten_bytes(fd);
     receive_ten_bytes(fd);
+    receive_rest(fd);
     CHECK(close(fd));
 }
 
+/* Only the bytes of the buffer are shown, however many recv() returns. */
 static int ask_length(int fd, int flags)
 {
     char buf[SMALL_ROOM];
-    int length = CHECK(recv(fd, buf, sizeof(buf), flags));
 
-    say("recv(room %zu, %s) = %d", sizeof(buf), flags_text(flags), length);
+    memset(buf, '.', sizeof(buf));
+    int length = CHECK(recv(fd, buf, sizeof(buf), flags));
+    say("recv(room %zu, %s) = %d \"%.*s\"", sizeof(buf), flags_text(flags),
+        length, SMALL_ROOM, buf);
     return length;
 }
 
-/* The receiver asks twice for the length of a message. Then it receives with as
- * much room as the second answer says. Is anything left after that? */
-static void ask_then_receive(void)
+/* The receiver asks how long the next message is. Then it receives, with as
+ * much room as the answer says. */
+static void ask_then_receive(int type, int flags)
 {
-    char buf[ROOM];    // a program that knows less would call malloc(length)
-    int fd = run_sender(SOCK_DGRAM, send_short_and_long);
+    int fd = run_sender(type, send_warning_and_info);
 
-    ask_length(fd, MSG_TRUNC);
-    int length = ask_length(fd, MSG_PEEK | MSG_TRUNC);
-
+    int length = ask_length(fd, flags);
+    char *buf = malloc((size_t)length);
+    if (!buf)
+        fail("malloc(length)", __FILE__, __LINE__);
     int n = CHECK(recv(fd, buf, (size_t)length, 0));
     say("recv(room %d, 0) = %d \"%.*s\"", length, n, n, buf);
-    const char *result =
-        RESULT(recv(fd, buf, sizeof(buf), MSG_DONTWAIT), EAGAIN);
-    say("recv(room %zu, MSG_DONTWAIT) = %s", sizeof(buf), result);
-    CHECK(close(fd));
-}
+    receive_rest(fd);
 
-/* The messages and the buffers of step 3, and the second question of step 4. */
-static void on_a_stream(void)
-{
-    int fd = run_sender(SOCK_STREAM, send_long_and_short);
-
-    ask_length(fd, MSG_PEEK | MSG_TRUNC);
-    receive_ten_bytes(fd);
-    receive_ten_bytes(fd);
-    receive_ten_bytes(fd);
+    free(buf);
     CHECK(close(fd));
 }
 
 int main(void)
 {
-    step("Three buffers go out with one call. How many messages arrive?");
-    gather();
+    step("How many messages does one call send, or receive?");
+    one_call_one_message();
 
     step("Two messages, the same two buffers. What is in the buffers?");
-    scatter();
+    same_buffers_twice();
 
-    step("There is room for 10 bytes. How can one see that a message was cut?");
-    too_little_room();
+    step("There is room for 10 bytes of 14. What becomes of the other 4?");
+    too_little_room(SOCK_DGRAM);
+    too_little_room(SOCK_STREAM);
 
-    step("How long is the next message?");
-    ask_then_receive();
+    step("The receiver asks for the length first. What does it get?");
+    ask_then_receive(SOCK_DGRAM, MSG_TRUNC);
+    ask_then_receive(SOCK_DGRAM, MSG_PEEK | MSG_TRUNC);
 
-    step("The same question on a stream: what is the answer?");
-    on_a_stream();
+    step("The receiver asks a stream for the length. What does it get?");
+    ask_then_receive(SOCK_STREAM, MSG_PEEK | MSG_TRUNC);
 }

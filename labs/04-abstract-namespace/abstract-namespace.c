@@ -38,6 +38,13 @@ static socklen_t abstract_length;
 static const struct sockaddr_un path_address = {.sun_family = AF_UNIX,
                                                 .sun_path = "server.sock"};
 
+/* The same path in a structure that had a longer path before. Behind the zero
+ * byte are the last letters of the old path, server.sock.old. */
+static const struct sockaddr_un reused_address = {
+    .sun_family = AF_UNIX, .sun_path = "server.sock\0old"};
+
+/* ---- Names: how they are made and shown. You can read this part last. ---- */
+
 static char pid_digits[16];
 
 /* The length of an address: the family, and this many bytes of sun_path. */
@@ -47,7 +54,8 @@ static socklen_t address_length(size_t path_bytes)
 }
 
 /* All processes of this machine share the abstract names. With the process
- * number in the name, two runs at the same time do not meet. */
+ * number in the name, two runs at the same time do not meet. The number gets
+ * zeros in front, so that it always has seven digits. */
 static void choose_name(void)
 {
     char *letters = abstract_address.sun_path + 1;    // sun_path[0] stays zero
@@ -71,25 +79,35 @@ static const char *masked(const char *name)
     return text;
 }
 
-/* A path in quotes. An abstract name with @ for its first byte, as tools show
- * it, and with the number of zeros that the length covers behind the name. */
+/* A path in quotes, and letters behind its zero byte, if there are any. */
+static const char *shown_path(const struct sockaddr_un *address)
+{
+    static char text[160];    // good until the next call
+    const char *behind = address->sun_path + strlen(address->sun_path) + 1;
+
+    if (behind[0] == '\0')
+        snprintf(text, sizeof(text), "\"%s\"", masked(address->sun_path));
+    else
+        snprintf(text, sizeof(text), "\"%s\\0%s\"", masked(address->sun_path),
+                 behind);
+    return text;
+}
+
+/* An abstract name with @ for its first byte, as tools show it, and with the
+ * number of zeros that the length covers behind the name. */
 static const char *shown(const struct sockaddr_un *address, socklen_t length)
 {
     static char text[160];    // good until the next call
-    int zeros = (int)length - (int)abstract_length;
 
-    if (length == address_length(0))
-        return "the family alone";
     if (address->sun_path[0] != '\0')
-        snprintf(text, sizeof(text), "\"%s\"", masked(address->sun_path));
-    else if (zeros == 0)
+        return shown_path(address);
+    if (length <= abstract_length) {
         snprintf(text, sizeof(text), "@%s", masked(address->sun_path + 1));
-    else if (zeros == 1)
-        snprintf(text, sizeof(text), "@%s + 1 zero",
-                 masked(address->sun_path + 1));
-    else
-        snprintf(text, sizeof(text), "@%s + %d zeros",
-                 masked(address->sun_path + 1), zeros);
+    } else {
+        unsigned zeros = length - abstract_length;
+        snprintf(text, sizeof(text), "@%s + %u zero%s",
+                 masked(address->sun_path + 1), zeros, zeros == 1 ? "" : "s");
+    }
     return text;
 }
 
@@ -116,8 +134,10 @@ static void say_socket_files(void)
     say("socket files in this directory: %d", files);
 }
 
-/* /proc/net/unix has a line for each Unix socket. The seventh word is the inode
- * of the socket, which fstat() tells, too. The eighth word is the name. */
+/* /proc/net/unix has a line for each Unix socket. Its seventh word is the inode
+ * number, by which the kernel knows the socket; fstat() tells it, too. So the
+ * line can be found without knowing the name, which is the eighth word. "%*s"
+ * reads a word and does not store it. */
 static void say_name_in_proc(int fd)
 {
     char line[256];
@@ -140,39 +160,45 @@ static void say_name_in_proc(int fd)
     CHECK(fclose(table));
 }
 
-/* If the name is taken, the socket stays without a name. */
+/* ---- The lab begins here. ---- */
+
 static int open_and_bind(const struct sockaddr_un *address, socklen_t length)
+{
+    int fd = CHECK(socket(AF_UNIX, SOCK_DGRAM, 0));
+
+    int bound = CHECK(bind(fd, (const struct sockaddr *)address, length));
+    say("bind(%s, %u bytes) = %d", shown(address, length), length, bound);
+    return fd;
+}
+
+/* For a name that may be taken. The socket is closed at once. */
+static void try_to_bind(const struct sockaddr_un *address, socklen_t length)
 {
     int fd = CHECK(socket(AF_UNIX, SOCK_DGRAM, 0));
 
     const char *result =
         RESULT(bind(fd, (const struct sockaddr *)address, length), EADDRINUSE);
     say("bind(%s, %u bytes) = %s", shown(address, length), length, result);
-    return fd;
+    CHECK(close(fd));
 }
 
-static ssize_t send_text(int fd, const char *text,
-                         const struct sockaddr_un *address, socklen_t length)
-{
-    return sendto(fd, text, strlen(text), 0, (const struct sockaddr *)address,
-                  length);
-}
-
-static void say_sent(const char *text, const struct sockaddr_un *address,
-                     socklen_t length, const char *result)
-{
-    say("sendto(\"%s\", %s, %u bytes) = %s", text, shown(address, length),
-        length, result);
-}
-
-/* ECONNREFUSED means that no socket has this name. */
+/* The steps send to names where different errors may come. So the caller says
+ * which error is part of the lab, or 0 for none. Any other ends the lab. */
 static void try_to_send(int fd, const char *text,
-                        const struct sockaddr_un *address, socklen_t length)
+                        const struct sockaddr_un *address, socklen_t length,
+                        int error)
 {
-    const char *result =
-        RESULT(send_text(fd, text, address, length), ECONNREFUSED);
+    ssize_t n = sendto(fd, text, strlen(text), 0,
+                       (const struct sockaddr *)address, length);
 
-    say_sent(text, address, length, result);
+    if (n == -1 && errno != error)
+        fail("sendto()", __FILE__, __LINE__);
+    if (n == -1)
+        say("sendto(\"%s\", %s, %u bytes) = -1 %s", text,
+            shown(address, length), length, error_name(error));
+    else
+        say("sendto(\"%s\", %s, %u bytes) = %zd", text, shown(address, length),
+            length, n);
 }
 
 static void receive(int fd)
@@ -183,22 +209,31 @@ static void receive(int fd)
     say("recv() = %d \"%.*s\"", n, n, buf);
 }
 
-/* After each bind(): is there a new file, and does the kernel's list have the
- * name? */
+/* bind() has made a file for one of the names, and unlink() removes the file.
+ * Which name is in the kernel's list, and which one still leads to its socket?
+ */
 static void where_it_can_be_seen(void)
 {
     role("server");
     int first = open_and_bind(&abstract_address, abstract_length);
     say_socket_files();
-    say_name_in_proc(first);
-
     int second = open_and_bind(&path_address, sizeof(path_address));
     say_socket_files();
+
+    int removed = CHECK(unlink(path_address.sun_path));
+    say("unlink(\"%s\") = %d", path_address.sun_path, removed);
+    say_name_in_proc(first);
     say_name_in_proc(second);
 
+    role("client");
+    int client = CHECK(socket(AF_UNIX, SOCK_DGRAM, 0));
+    try_to_send(client, "hello", &abstract_address, abstract_length,
+                ECONNREFUSED);
+    try_to_send(client, "hello", &path_address, sizeof(path_address), ENOENT);
+
+    CHECK(close(client));
     CHECK(close(first));
     CHECK(close(second));
-    CHECK(unlink(path_address.sun_path));
 }
 
 /* All three use the same structure: behind the name it has only zeros. They
@@ -215,9 +250,12 @@ static void end_of_abstract_name(void)
     say_name_in_proc(other);
 
     role("client");
-    try_to_send(client, "red", &abstract_address, abstract_length);
-    try_to_send(client, "blue", &abstract_address, abstract_length + 1);
-    try_to_send(client, "green", &abstract_address, sizeof(abstract_address));
+    try_to_send(client, "red", &abstract_address, abstract_length,
+                ECONNREFUSED);
+    try_to_send(client, "blue", &abstract_address, abstract_length + 1,
+                ECONNREFUSED);
+    try_to_send(client, "green", &abstract_address, sizeof(abstract_address),
+                ECONNREFUSED);
     role("server");
     receive(server);
     role("other");
@@ -228,8 +266,8 @@ static void end_of_abstract_name(void)
     CHECK(close(other));
 }
 
-/* The same with a path. The client's first length ends before the zero byte
- * that ends the string, its second length ends behind this byte. */
+/* The client's first length ends before the zero byte that ends the string. Its
+ * third address has letters behind this byte, and the length covers them. */
 static void end_of_path(void)
 {
     socklen_t no_zero = address_length(strlen(path_address.sun_path));
@@ -238,12 +276,13 @@ static void end_of_path(void)
     role("server");
     int server = open_and_bind(&path_address, sizeof(path_address));
     role("other");
-    int other = open_and_bind(&path_address, no_zero);
+    try_to_bind(&path_address, no_zero);
+    try_to_bind(&reused_address, sizeof(reused_address));
 
     role("client");
-    try_to_send(client, "red", &path_address, no_zero);
-    try_to_send(client, "blue", &path_address, no_zero + 1);
-    try_to_send(client, "green", &path_address, sizeof(path_address));
+    try_to_send(client, "red", &path_address, no_zero, 0);
+    try_to_send(client, "blue", &path_address, sizeof(path_address), 0);
+    try_to_send(client, "green", &reused_address, sizeof(reused_address), 0);
     role("server");
     receive(server);
     receive(server);
@@ -251,16 +290,25 @@ static void end_of_path(void)
 
     CHECK(close(client));
     CHECK(close(server));
-    CHECK(close(other));
     CHECK(unlink(path_address.sun_path));
 }
 
+static void send_to_both(int client)
+{
+    try_to_send(client, "hello", &abstract_address, abstract_length,
+                ECONNREFUSED);
+    try_to_send(client, "hello", &path_address, sizeof(path_address),
+                ECONNREFUSED);
+}
+
 /* fork() gives the helper a copy of each descriptor. The helper does nothing
- * with them, and SIGKILL ends the helper before it can call close() or
- * unlink().
- */
+ * with them. SIGKILL cannot be caught, so the helper cannot call close() or
+ * unlink() when it comes. */
 static void when_it_is_free(void)
 {
+    char buf[64];    // longer than any text that is sent here
+    int client = CHECK(socket(AF_UNIX, SOCK_DGRAM, 0));
+
     role("old");
     int old_abstract = open_and_bind(&abstract_address, abstract_length);
     int old_path = open_and_bind(&path_address, sizeof(path_address));
@@ -268,39 +316,38 @@ static void when_it_is_free(void)
     pid_t helper = CHECK(fork());
     if (helper == 0) {
         role("helper");
-        CHECK(pause());    // it waits for SIGKILL
+        CHECK(pause());    // until SIGKILL comes: this call never returns
         _exit(EXIT_FAILURE);
     }
-    int closed = CHECK(close(old_abstract));
-    say("close(old_abstract) = %d", closed);
-    closed = CHECK(close(old_path));
-    say("close(old_path) = %d", closed);
+    say("close(old_abstract), close(old_path) ...");
+    CHECK(close(old_abstract));
+    CHECK(close(old_path));
 
     role("client");
-    int client = CHECK(socket(AF_UNIX, SOCK_DGRAM, 0));
-    try_to_send(client, "hello", &abstract_address, abstract_length);
+    send_to_both(client);
     role("new");
-    int too_early = open_and_bind(&abstract_address, abstract_length);
+    try_to_bind(&abstract_address, abstract_length);
 
     int killed = CHECK(kill(helper, SIGKILL));
     say("kill(helper, SIGKILL) = %d", killed);
     CHECK(waitpid(helper, NULL, 0));    // reap() would want it to succeed
 
     role("client");
-    try_to_send(client, "hello", &abstract_address, abstract_length);
+    send_to_both(client);
     role("new");
+    try_to_bind(&path_address, sizeof(path_address));
     int new_abstract = open_and_bind(&abstract_address, abstract_length);
-    int new_path = open_and_bind(&path_address, sizeof(path_address));
+    const char *result =
+        RESULT(recv(new_abstract, buf, sizeof(buf), MSG_DONTWAIT), EAGAIN);
+    say("recv(new_abstract, MSG_DONTWAIT) = %s", result);
 
     CHECK(close(client));
-    CHECK(close(too_early));
     CHECK(close(new_abstract));
-    CHECK(close(new_path));
     CHECK(unlink(path_address.sun_path));
 }
 
-/* Root may write to every file. So the client gives up what is special about
- * root. This cannot be undone, so the client is a child. */
+/* Root may write to every file, whatever its mode is. So the client gives up
+ * this right. That cannot be undone, so the client is a child. */
 static void send_as_ordinary_user(const struct sockaddr_un *address,
                                   socklen_t length)
 {
@@ -310,9 +357,8 @@ static void send_as_ordinary_user(const struct sockaddr_un *address,
         as_ordinary_user();
 
         int fd = CHECK(socket(AF_UNIX, SOCK_DGRAM, 0));
-        const char *result =
-            RESULT(send_text(fd, "hello", address, length), EACCES);
-        say_sent("hello", address, length, result);
+        try_to_send(fd, "hello", address, length, EACCES);
+        CHECK(close(fd));
         _exit(EXIT_SUCCESS);
     }
     reap(child);
@@ -348,7 +394,7 @@ int main(void)
         skip("this lab reads /proc/net/unix: mount /proc");
     choose_name();
 
-    step("Where can the name be seen?");
+    step("Where can the name be seen, and what does unlink() take away?");
     where_it_can_be_seen();
 
     step("Where does an abstract name end?");
