@@ -26,6 +26,13 @@ enum { DIGITS = 2 };               // of the length in front of a message
 static const char *const words[3] = {"one", "two", "three"};
 static const char *const one_is_empty[3] = {"one", "", "two"};
 
+static const char *type_name(int type)
+{
+    if (type == SOCK_STREAM)
+        return "SOCK_STREAM";
+    return "SOCK_SEQPACKET";
+}
+
 /* Receives into a buffer with that much room, and says what came. */
 static int receive(int fd, size_t room)
 {
@@ -36,16 +43,10 @@ static int receive(int fd, size_t room)
     return n;
 }
 
-static const char *type_name(int type)
-{
-    if (type == SOCK_STREAM)
-        return "SOCK_STREAM";
-    return "SOCK_SEQPACKET";
-}
-
 /* After each word the sender waits for an answer of the receiver, a dot. */
-static void three_answers(int type)
+static void words_with_answers(void)
 {
+    const int type = SOCK_STREAM;
     int sv[2];
     char dot;
 
@@ -72,11 +73,10 @@ static void three_answers(int type)
     reap(child);
 }
 
-/* The sender does not wait. The receiver begins when the sender has exited, so
- * all that was sent is in the queue. The receiver is told how often to call
- * recv(): in step 3, a result of 0 does not say whether to go on. */
-static void three_sends(int type, const char *const texts[3], size_t room,
-                        int calls)
+/* Makes a pair, and a child that sends three texts without waiting. Returns the
+ * receiver's socket when the child has exited: all that was sent is in its
+ * queue. */
+static int three_sends(int type, const char *const texts[3])
 {
     int sv[2];
 
@@ -95,11 +95,29 @@ static void three_sends(int type, const char *const texts[3], size_t room,
     role("receiver");
     CHECK(close(sv[0]));
     reap(child);
+    return sv[1];
+}
 
-    for (int i = 0; i < calls; i++)
-        receive(sv[1], room);
+static void words_at_once(int type, size_t room)
+{
+    int fd = three_sends(type, words);
 
-    CHECK(close(sv[1]));
+    while (receive(fd, room) > 0)
+        continue;
+
+    CHECK(close(fd));
+}
+
+/* After the loop the receiver calls recv() once more. Was the 0 the end? */
+static void an_empty_text(int type)
+{
+    int fd = three_sends(type, one_is_empty);
+
+    while (receive(fd, LARGE) > 0)
+        continue;
+    receive(fd, LARGE);
+
+    CHECK(close(fd));
 }
 
 /* What the receiver keeps for a sender. The user lies right behind the text. */
@@ -108,14 +126,15 @@ struct session {
     char user[8];
 };
 
-static int recv_calls;    // since receive_message() was called
+static int recv_calls;         // since receive_message() was called
+static bool sender_is_slow;    // it sends one byte for each dot that it gets
 
-/* One recv() returns one piece, as long as it happens to be. The dot asks the
- * slow sender for its next byte. The quick sender has sent everything and has
- * exited, so there is nobody to ask: EPIPE. Your own program needs no dot. */
+/* One recv() returns one piece, as long as it happens to be. Your own program
+ * needs no dot: here the dot makes sure that there is one byte at a time. */
 static int receive_piece(int fd, char *buf, int room)
 {
-    RESULT(send(fd, ".", 1, MSG_NOSIGNAL), EPIPE);
+    if (sender_is_slow)
+        CHECK(send(fd, ".", 1, 0));
 
     recv_calls++;
     return CHECK(recv(fd, buf, (size_t)room, 0));
@@ -159,12 +178,18 @@ static bool receive_message(int fd, struct session *session)
     recv_calls = 0;
     int got = receive_all(fd, digits, DIGITS);
     if (got < DIGITS) {
-        say("receive_message(): end of file after %d of %d bytes", got, DIGITS);
+        say("receive_message(): end of file after %d of %d digits", got,
+            DIGITS);
         return false;
     }
 
     int length = number(digits);
-    if (length < 0 || length > room) {
+    if (length < 0) {
+        say("receive_message(): length \"%.*s\", recv() calls: %d", DIGITS,
+            digits, recv_calls);
+        return false;
+    }
+    if (length > room) {
         say("receive_message(): length \"%.*s\", room for %d, recv() calls: %d",
             DIGITS, digits, room, recv_calls);
         return false;
@@ -172,7 +197,8 @@ static bool receive_message(int fd, struct session *session)
 
     got = receive_all(fd, session->text, length);
     if (got < length) {
-        say("receive_message(): end of file after %d of %d bytes", got, length);
+        say("receive_message(): end of file after %d of %d bytes of text", got,
+            length);
         return false;
     }
     say("receive_message(): %d bytes \"%.*s\", recv() calls: %d", length,
@@ -200,14 +226,17 @@ static void from_quick_sender(const char *bytes, struct session *session)
     CHECK(close(sv[0]));
     reap(child);
 
+    sender_is_slow = false;
     while (receive_message(sv[1], session))
         continue;
 
     CHECK(close(sv[1]));
 }
 
-/* The slowest sender that there can be: it sends one byte each time that it is
- * asked, so no recv() ever finds more than one. */
+/* The slowest sender that there can be: no recv() ever finds more than one of
+ * its bytes. At the end it waits for one more dot. If it exited and the dot was
+ * not read, the receiver would get ECONNRESET and no end of file: see lab 1,
+ * edit 2. */
 static void send_slowly(int fd, const char *bytes)
 {
     char dot;
@@ -215,10 +244,10 @@ static void send_slowly(int fd, const char *bytes)
     say("send() for each byte of \"%s\" ...", bytes);
     for (const char *byte = bytes; *byte != '\0'; byte++) {
         if (CHECK(recv(fd, &dot, 1, 0)) == 0)
-            return;    // the receiver has closed its end
+            return;    // the receiver has given up
         CHECK(send(fd, byte, 1, 0));
     }
-    CHECK(recv(fd, &dot, 1, 0));    // it asks for more, but there is no more
+    CHECK(recv(fd, &dot, 1, 0));
 }
 
 static void from_slow_sender(const char *bytes, struct session *session)
@@ -237,6 +266,7 @@ static void from_slow_sender(const char *bytes, struct session *session)
     role("receiver");
     CHECK(close(sv[0]));
 
+    sender_is_slow = true;
     while (receive_message(sv[1], session))
         continue;
 
@@ -248,24 +278,26 @@ int main(void)
 {
     struct session session = {.user = "guest"};
 
-    step("SOCK_STREAM: does one recv() return what one send() sent?");
-    three_answers(SOCK_STREAM);
-    three_sends(SOCK_STREAM, words, LARGE, 2);
+    step("Does one recv() return what one send() sent?");
+    words_with_answers();
+    words_at_once(SOCK_STREAM, LARGE);
+    words_at_once(SOCK_SEQPACKET, LARGE);
 
     step("What if the receiver's buffer has room for 4 bytes?");
-    three_sends(SOCK_STREAM, words, SMALL, 4);
-    three_sends(SOCK_SEQPACKET, words, SMALL, 4);
+    words_at_once(SOCK_STREAM, SMALL);
+    words_at_once(SOCK_SEQPACKET, SMALL);
 
     step("How does an empty message look to the receiver?");
-    three_sends(SOCK_STREAM, one_is_empty, LARGE, 2);
-    three_sends(SOCK_SEQPACKET, one_is_empty, LARGE, 4);
+    an_empty_text(SOCK_STREAM);
+    an_empty_text(SOCK_SEQPACKET);
 
     step("How can a stream carry messages?");
     from_quick_sender("03one0005three", &session);
     from_slow_sender("03one0005three", &session);
 
-    step("What if a message is not as long as its length says?");
+    step("What if the length and the text do not fit together?");
     from_quick_sender("05th", &session);
+    from_quick_sender("05one05two07three", &session);
     from_quick_sender("13AAAAAAAAadmin", &session);
     say("user: \"%s\"", session.user);
 }

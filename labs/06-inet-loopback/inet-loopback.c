@@ -2,8 +2,8 @@
  * 06-inet-loopback -- what changes when the address is 127.0.0.1?
  *
  * The address does, and the calls do not. In AF_UNIX only a socket that was
- * bound has an address. In AF_INET each socket that talks has one, because an
- * answer is a packet, and a packet has to know where to go. If the program
+ * bound has an address. In AF_INET each socket that sends has a port, because
+ * the answer is a packet, and a packet has to know where to go. If the program
  * chooses no port, the kernel does.
  *
  *     AF_UNIX    client (no address)           server.sock        server
@@ -21,8 +21,8 @@
 
 #include "../../common/lab.h"
 
-/* An address of either family. bind(), connect(), accept() and the others take
- * it as `any`, and its length beside it. */
+/* An address of either family: `any`, `un` and `in` are the same bytes. bind(),
+ * connect(), accept() and the others take `any`, and the length beside it. */
 struct address {
     socklen_t length;
     union {
@@ -35,7 +35,7 @@ struct address {
 static struct address path_address(void)
 {
     const struct address path = {
-        .length = sizeof(path.un),
+        .length = sizeof(struct sockaddr_un),
         .un = {.sun_family = AF_UNIX, .sun_path = "server.sock"},
     };
 
@@ -46,7 +46,7 @@ static struct address path_address(void)
 static struct address loopback_address(void)
 {
     const struct address loopback = {
-        .length = sizeof(loopback.in),
+        .length = sizeof(struct sockaddr_in),
         .in = {.sin_family = AF_INET,
                .sin_port = htons(0),
                .sin_addr.s_addr = htonl(INADDR_LOOPBACK)},
@@ -59,7 +59,7 @@ static in_port_t ports[8];
 static size_t ports_met;
 
 /* Ports differ on each run. So the first one that is met is printed as P, the
- * second as Q, and so on. 0 is printed as 0. */
+ * second as Q, and so on. open_server() begins again with P. */
 static char letter_of(in_port_t port)
 {
     size_t i = 0;
@@ -90,7 +90,8 @@ static const char *text_of(const struct address *address)
     return text;
 }
 
-/* The address that the socket itself has. */
+/* The address that the socket itself has. `name` is what fd is called in the
+ * caller. */
 static void say_address_of(const char *name, int fd)
 {
     struct address own = {.length = sizeof(own.un)};
@@ -114,7 +115,7 @@ static int open_server(struct address *server, int type)
     return fd;
 }
 
-/* A path outlives its socket, and a port does not. */
+/* The file of a path stays when its socket is closed. A port has no file. */
 static void close_server(int fd, const struct address *server)
 {
     CHECK(close(fd));
@@ -131,12 +132,12 @@ static int connect_to(const struct address *server)
     return fd;
 }
 
-static void read_text(int fd)
+static void read_text(const char *name, int fd)
 {
     char buf[64];    // longer than anything that is sent here
     int n = CHECK(read(fd, buf, sizeof(buf)));
 
-    say("read() = %d \"%.*s\"", n, n, buf);
+    say("read(%s) = %d \"%.*s\"", name, n, n, buf);
 }
 
 static _Noreturn void ask(const struct address *server, const char *question)
@@ -147,23 +148,24 @@ static _Noreturn void ask(const struct address *server, const char *question)
     say("write(\"%s\"), shutdown(SHUT_WR) ...", question);
     CHECK(write(to_server, question, strlen(question)));
     CHECK(shutdown(to_server, SHUT_WR));
-    read_text(to_server);
-    read_text(to_server);
+    read_text("to_server", to_server);
+    read_text("to_server", to_server);
     _exit(EXIT_SUCCESS);
 }
 
 static void answer(int listener, const char *text)
 {
-    int peer = CHECK(accept(listener, NULL, NULL));
+    int to_client = CHECK(accept(listener, NULL, NULL));
 
-    read_text(peer);
-    read_text(peer);
+    read_text("to_client", to_client);
+    read_text("to_client", to_client);
     say("write(\"%s\"), close() ...", text);
-    CHECK(write(peer, text, strlen(text)));
-    CHECK(close(peer));
+    CHECK(write(to_client, text, strlen(text)));
+    CHECK(close(to_client));
 }
 
-/* Neither ask() nor answer() looks at the family of the address. */
+/* ask() and answer() decide nothing by the family. ask() hands the address to
+ * connect_to(), which hands its family to socket(). */
 static void dialogue(struct address server)
 {
     int listener = open_server(&server, SOCK_STREAM);
@@ -179,7 +181,7 @@ static void dialogue(struct address server)
     close_server(listener, &server);
 }
 
-/* A second server, while the first one has its address. */
+/* Another server, while the first one has its address. */
 static int try_to_bind(const char *who, const struct address *address)
 {
     role(who);
@@ -190,37 +192,37 @@ static int try_to_bind(const char *who, const struct address *address)
     return fd;
 }
 
-static void two_servers_and_a_path(void)
+static void second_server_and_a_path(void)
 {
     struct address path = path_address();
     struct address server = path;
 
-    int first = open_server(&server, SOCK_STREAM);
-    say_address_of("", first);
-
+    int listener = open_server(&server, SOCK_STREAM);
     int second = try_to_bind("second", &path);
 
     CHECK(close(second));
-    close_server(first, &server);
+    close_server(listener, &server);
 }
 
-/* Both ask for port 0. The third asks for the port that the first has got. */
-static void three_servers_and_ports(void)
+/* The server asks for any port. The others ask for the port that it has got. */
+static void other_servers_and_a_port(void)
 {
-    struct address loopback = loopback_address();
-    struct address server = loopback;
+    struct address server = loopback_address();
 
-    int first = open_server(&server, SOCK_STREAM);
-    say_address_of("", first);
+    int listener = open_server(&server, SOCK_STREAM);
+    say_address_of("listener", listener);
 
-    int second = try_to_bind("second", &loopback);
-    say_address_of("", second);
+    struct address wanted = server;
+    int second = try_to_bind("second", &wanted);
+    wanted.in.sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1);    // 127.0.0.2
+    int third = try_to_bind("third", &wanted);
+    wanted.in.sin_addr.s_addr = htonl(INADDR_ANY);    // 0.0.0.0
+    int fourth = try_to_bind("fourth", &wanted);
 
-    int third = try_to_bind("third", &server);
-
+    CHECK(close(fourth));
     CHECK(close(third));
     CHECK(close(second));
-    close_server(first, &server);
+    close_server(listener, &server);
 }
 
 /* One process plays both. connect() does not wait for accept(): the connection
@@ -231,26 +233,34 @@ static void client_without_bind(struct address server)
 
     role("client");
     int to_server = CHECK(socket(server.any.sa_family, SOCK_STREAM, 0));
-    say_address_of("", to_server);
+    say_address_of("to_server", to_server);
     int connected = CHECK(connect(to_server, &server.any, server.length));
     say("connect(%s) = %d", text_of(&server), connected);
-    say_address_of("", to_server);
+    say_address_of("to_server", to_server);
 
     CHECK(close(to_server));
     close_server(listener, &server);
 }
 
-static int accept_client(int listener)
+static int accept_client(const char *name, int listener)
 {
     struct address client = {.length = sizeof(client.un)};
 
-    role("server");
-    int peer = CHECK(accept(listener, &client.any, &client.length));
+    int fd = CHECK(accept(listener, &client.any, &client.length));
     say("accept() -> %s", text_of(&client));
-    say_address_of("peer", peer);
-    return peer;
+    say_address_of(name, fd);
+    return fd;
 }
 
+static void write_text(int fd, const char *text)
+{
+    int n = CHECK(write(fd, text, strlen(text)));
+
+    say("write(\"%s\") = %d", text, n);
+}
+
+/* One process plays all three. ann connects first, and bob writes first: each
+ * text is read from the socket of its own connection, whatever came before. */
 static void two_clients(struct address server)
 {
     int listener = open_server(&server, SOCK_STREAM);
@@ -259,13 +269,22 @@ static void two_clients(struct address server)
     role("bob");
     int bob = connect_to(&server);
 
-    int peer_of_ann = accept_client(listener);
-    int peer_of_bob = accept_client(listener);
+    role("server");
+    int first = accept_client("first", listener);
+    int second = accept_client("second", listener);
+
+    role("bob");
+    write_text(bob, "I am bob");
+    role("ann");
+    write_text(ann, "I am ann");
+    role("server");
+    read_text("first", first);
+    read_text("second", second);
 
     CHECK(close(ann));
     CHECK(close(bob));
-    CHECK(close(peer_of_ann));
-    CHECK(close(peer_of_bob));
+    CHECK(close(first));
+    CHECK(close(second));
     close_server(listener, &server);
 }
 
@@ -281,9 +300,11 @@ static void answer_a_datagram(struct address server)
 
     role("client");
     int client = CHECK(socket(server.any.sa_family, SOCK_DGRAM, 0));
+    say_address_of("client", client);
     int n = CHECK(sendto(client, question, strlen(question), 0, &server.any,
                          server.length));
     say("sendto(\"%s\", %s) = %d", question, text_of(&server), n);
+    say_address_of("client", client);
 
     role("server");
     n = CHECK(recvfrom(fd, buf, sizeof(buf), 0, &from.any, &from.length));
@@ -292,22 +313,23 @@ static void answer_a_datagram(struct address server)
         sendto(fd, text, strlen(text), 0, &from.any, from.length), ENOTCONN);
     say("sendto(\"%s\", %s) = %s", text, text_of(&from), result);
 
-    if (from.length > 0) {    // or nothing was sent
+    if (from.length > 0) {    // otherwise the answer was not sent
         role("client");
-        read_text(client);
+        read_text("client", client);
     }
 
     CHECK(close(client));
     close_server(fd, &server);
 }
 
-/* A connect() of UDP sends nothing: it looks for a way to the address. */
+/* connect() of a UDP socket sends nothing: it only looks for a way there. */
 static void need_loopback(void)
 {
-    struct address loopback = loopback_address();
-    int fd = CHECK(socket(AF_INET, SOCK_DGRAM, 0));
-    int result = connect(fd, &loopback.any, loopback.length);
+    const struct sockaddr_in there = {
+        .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 
+    int fd = CHECK(socket(AF_INET, SOCK_DGRAM, 0));
+    int result = connect(fd, (const struct sockaddr *)&there, sizeof(there));
     if (result == -1 && errno == ENETUNREACH)
         skip("the loopback interface is down: ip link set lo up");
     CHECK(result);
@@ -322,11 +344,11 @@ int main(void)
     dialogue(path_address());
     dialogue(loopback_address());
 
-    step("Can two servers ask for the same address?");
-    two_servers_and_a_path();
-    three_servers_and_ports();
+    step("Who else can have the address of a server?");
+    second_server_and_a_path();
+    other_servers_and_a_port();
 
-    step("Which address has a client that did not ask for one?");
+    step("Which address does a client have that did not ask for one?");
     client_without_bind(path_address());
     client_without_bind(loopback_address());
 
