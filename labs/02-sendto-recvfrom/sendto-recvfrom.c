@@ -24,10 +24,10 @@
 #include "../../common/lab.h"
 
 enum {
-    ROOM = 64,              // longer than any text that is sent here
-    SMALL_ROOM = 3,         // shorter than some
-    NUMBERS = 100,          // that step 4 sends
-    SMALL_BUFFER = 16384    // has room for fewer than NUMBERS
+    ROOM = 64,             // longer than any text that is sent here
+    SMALL_ROOM = 3,        // shorter than some
+    NUMBERS = 100,         // that step 5 sends
+    SMALL_BUFFER = 8192    // a send buffer that is full before all are sent
 };
 
 static const struct sockaddr_un server_address = {.sun_family = AF_UNIX,
@@ -54,8 +54,7 @@ static int open_and_bind(const struct sockaddr_un *address)
     return fd;
 }
 
-/* close() leaves the file there, and the next bind() to this name would fail.
- */
+/* close() leaves the file there, and in its way the next bind() would fail. */
 static void close_and_unlink(int fd, const struct sockaddr_un *address)
 {
     CHECK(close(fd));
@@ -66,9 +65,10 @@ static void close_and_unlink(int fd, const struct sockaddr_un *address)
 static void send_text(int fd, const char *text, const struct sockaddr_un *to,
                       socklen_t length)
 {
+    const struct sockaddr *address = (const struct sockaddr *)to;
+
     say("sendto(\"%s\", \"%s\") ...", text, to->sun_path);
-    CHECK(
-        sendto(fd, text, strlen(text), 0, (const struct sockaddr *)to, length));
+    CHECK(sendto(fd, text, strlen(text), 0, address, length));
 }
 
 /* Before the call, the length says how much room there is for the address.
@@ -129,39 +129,40 @@ static void two_clients(void)
     close_and_unlink(server, &server_address);
 }
 
-/* The server receives one request, and tries to answer its sender. */
-static void try_to_answer(int server, const char *text)
+/* Sends to where a request came from. This may fail, and the step looks how. */
+static ssize_t send_answer(int server, const char *text,
+                           const struct sender *to)
 {
-    struct sender from = receive(server, ROOM);
-
-    const char *result =
-        RESULT(sendto(server, text, strlen(text), 0,
-                      (struct sockaddr *)&from.address, from.length),
-               ENOTCONN);
-    say("sendto(\"%s\", \"%s\") = %s", text, from.address.sun_path, result);
+    return sendto(server, text, strlen(text), 0,
+                  (const struct sockaddr *)&to->address, to->length);
 }
 
-/* The same request twice. Between the two, carol calls bind(). One process
- * plays both carol and the server: the kernel looks at sockets, not at
- * processes. */
+/* One process plays both carol and the server, because the kernel looks at
+ * sockets, not at processes. carol sends the same request twice. Between the
+ * two she calls bind(). */
 static void client_without_name(void)
 {
+    const char *text = "3 euro";
     int server = open_and_bind(&server_address);
     int carol = CHECK(socket(AF_UNIX, SOCK_DGRAM, 0));
 
     role("carol");
     send_text(carol, "soup", &server_address, sizeof(server_address));
     role("server");
-    try_to_answer(server, "3 euro");
+    struct sender from = receive(server, ROOM);
+    const char *result = RESULT(send_answer(server, text, &from), ENOTCONN);
+    say("sendto(\"%s\", \"%s\") = %s", text, from.address.sun_path, result);
 
     role("carol");
     int bound = CHECK(bind(carol, (const struct sockaddr *)&carol_address,
                            sizeof(carol_address)));
     say("bind(\"%s\") = %d", carol_address.sun_path, bound);
+
     send_text(carol, "soup", &server_address, sizeof(server_address));
     role("server");
-    try_to_answer(server, "3 euro");
-
+    from = receive(server, ROOM);
+    result = RESULT(send_answer(server, text, &from), ENOTCONN);
+    say("sendto(\"%s\", \"%s\") = %s", text, from.address.sun_path, result);
     role("carol");
     receive(carol, ROOM);
 
@@ -169,22 +170,11 @@ static void client_without_name(void)
     close_and_unlink(server, &server_address);
 }
 
-/* A client that wants no answer. */
-static _Noreturn void tell(const struct sockaddr_un *own, const char *text)
+/* ann exits before the server reads. The kernel closes her socket, and her file
+ * stays until the server removes it. */
+static void client_is_gone(void)
 {
-    int fd = open_and_bind(own);
-
-    send_text(fd, text, &server_address, sizeof(server_address));
-
-    close_and_unlink(fd, own);
-    _exit(EXIT_SUCCESS);
-}
-
-/* Both clients have sent and exited before the server reads. So both datagrams
- * are in its queue. */
-static void one_at_a_time(void)
-{
-    char buf[SMALL_ROOM];
+    const char *text = "1 euro";
 
     role("server");
     int server = open_and_bind(&server_address);
@@ -193,24 +183,44 @@ static void one_at_a_time(void)
     if (ann == 0) {
         role("ann");
         CHECK(close(server));
-        tell(&ann_address, "red wine");
+        int fd = open_and_bind(&ann_address);
+
+        send_text(fd, "tea", &server_address, sizeof(server_address));
+        say("exit ...");
+        _exit(EXIT_SUCCESS);
     }
     reap(ann);
 
-    pid_t bob = CHECK(fork());
-    if (bob == 0) {
-        role("bob");
-        CHECK(close(server));
-        tell(&bob_address, "tea");
-    }
-    reap(bob);
+    struct sender from = receive(server, ROOM);
+    const char *result = RESULT(send_answer(server, text, &from), ECONNREFUSED);
+    say("sendto(\"%s\", \"%s\") = %s", text, from.address.sun_path, result);
 
-    receive(server, SMALL_ROOM);
-    receive(server, SMALL_ROOM);
-    const char *result =
-        RESULT(recv(server, buf, sizeof(buf), MSG_DONTWAIT), EAGAIN);
-    say("recv(%zu bytes, MSG_DONTWAIT) = %s", sizeof(buf), result);
+    int removed = CHECK(unlink(ann_address.sun_path));
+    say("unlink(\"%s\") = %d", ann_address.sun_path, removed);
+    result = RESULT(send_answer(server, text, &from), ENOENT);
+    say("sendto(\"%s\", \"%s\") = %s", text, from.address.sun_path, result);
 
+    close_and_unlink(server, &server_address);
+}
+
+/* One process plays both dave and the server. The second recvfrom() must not
+ * wait, because nobody sends another datagram. */
+static void short_buffer(void)
+{
+    char buf[SMALL_ROOM];
+    int server = open_and_bind(&server_address);
+    int dave = CHECK(socket(AF_UNIX, SOCK_DGRAM, 0));
+
+    role("dave");
+    send_text(dave, "red wine", &server_address, sizeof(server_address));
+
+    role("server");
+    receive(server, SMALL_ROOM);
+    const char *result = RESULT(
+        recvfrom(server, buf, sizeof(buf), MSG_DONTWAIT, NULL, NULL), EAGAIN);
+    say("recvfrom(%zu bytes, MSG_DONTWAIT) = %s", sizeof(buf), result);
+
+    CHECK(close(dave));
     close_and_unlink(server, &server_address);
 }
 
@@ -221,75 +231,82 @@ static ssize_t send_number(int fd, int number, int flags)
                   sizeof(server_address));
 }
 
-/* Sends 1, 2, 3 and so on. Returns the first number that has no room. */
-static int send_until_full(int fd)
+/* Returns 0, which is no error, if there is no room for the number. */
+static ssize_t send_if_room(int fd, int number)
 {
-    int number = 1;
+    ssize_t n = send_number(fd, number, MSG_DONTWAIT);
 
-    for (;;) {
-        ssize_t n = send_number(fd, number, MSG_DONTWAIT);
-        if (n == -1 && errno == EAGAIN)
-            return number;
-        check(n, "sendto()", __FILE__, __LINE__);
-        number++;
-    }
+    if (n == -1 && errno == EAGAIN)
+        return 0;
+    return n;
 }
 
 /* recv() is recvfrom() for a program that does not ask who the sender is. */
-static _Noreturn void read_numbers(int server)
+static void receive_numbers(int server)
 {
-    int received = 0;
-    int out_of_order = 0;
+    int count = 0;
+    int bytes = 0;
+    int out_of_sequence = 0;    // not the number before, plus 1
     int last = 0;
 
     say("recv() until number %d has come ...", NUMBERS);
     while (last < NUMBERS) {
         int number = 0;
-        int n = CHECK(recv(server, &number, sizeof(number), 0));
-        if (n != (int)sizeof(number) || number <= last)
-            out_of_order++;
+        bytes += CHECK(recv(server, &number, sizeof(number), 0));
+        count++;
+        if (number != last + 1)
+            out_of_sequence++;
         last = number;
-        received++;
     }
-    say("received: %d, missing: %d, out of order: %d", received,
-        NUMBERS - received, out_of_order);
-    _exit(EXIT_SUCCESS);
+    say("received: %d numbers, %d bytes, out of sequence: %d", count, bytes,
+        out_of_sequence);
 }
 
-/* The socket of the server has its name, but there is no process that reads.
- * That process is born when the client has filled the queue. The client says
- * what it is about to do before that, so no line of the server can come first.
- * Its send buffer is small, because on some machines the queue takes many more
- * datagrams than are sent here. */
+/* The client goes on, and its child is the server. */
+static pid_t start_server(int server, int client)
+{
+    pid_t child = CHECK(fork());
+
+    if (child == 0) {
+        role("server");
+        CHECK(close(client));
+        receive_numbers(server);
+        _exit(EXIT_SUCCESS);
+    }
+    CHECK(close(server));
+    return child;
+}
+
+/* The server's socket has its name, but the process that reads from it is born
+ * only when the queue is full. Before that, the client says what it is about to
+ * do, so that no line of the server can come first.
+ *
+ * On some machines the queue takes more than NUMBERS datagrams. There the send
+ * buffer of the client is full first: the kernel counts some hundred bytes in
+ * it for each datagram that nobody has received. */
 static void nobody_reads(void)
 {
     const int size = SMALL_BUFFER;
     int server = open_and_bind(&server_address);
     int client = CHECK(socket(AF_UNIX, SOCK_DGRAM, 0));
-
     CHECK(setsockopt(client, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)));
 
     role("client");
-    int number = send_until_full(client);
-    say_measured("sendto(number, MSG_DONTWAIT): %d numbers sent", number - 1);
-    const char *result =
-        RESULT(send_number(client, number, MSG_DONTWAIT), EAGAIN);
-    say("sendto(next number, MSG_DONTWAIT) = %s", result);
-    say("sendto(next number, 0) ...");
+    int k = 1;
+    while (CHECK(send_if_room(client, k)) > 0)
+        k++;
+    say_measured("the first number without room: k = %d", k);
+    const char *result = RESULT(send_number(client, k, MSG_DONTWAIT), EAGAIN);
+    say("sendto(k, MSG_DONTWAIT) = %s", result);
 
-    pid_t child = CHECK(fork());
-    if (child == 0) {
-        role("server");
-        CHECK(close(client));
-        read_numbers(server);
-    }
-    CHECK(close(server));
-    int n = CHECK(send_number(client, number, 0));
-    say("sendto(next number, 0) = %d", n);
-    for (number++; number <= NUMBERS; number++)
+    say("sendto(k, 0) ...");
+    pid_t reader = start_server(server, client);
+    int n = CHECK(send_number(client, k, 0));
+    say("sendto(k, 0) = %d", n);
+    for (int number = k + 1; number <= NUMBERS; number++)
         CHECK(send_number(client, number, 0));
 
-    reap(child);
+    reap(reader);
     CHECK(close(client));
     CHECK(unlink(server_address.sun_path));
 }
@@ -302,8 +319,11 @@ int main(void)
     step("A client has no name. Where does the answer go?");
     client_without_name();
 
+    step("A client has gone. Where does the answer go?");
+    client_is_gone();
+
     step("The buffer is too short. What does the next recvfrom() bring?");
-    one_at_a_time();
+    short_buffer();
 
     step("Nobody reads. What becomes of 100 datagrams?");
     nobody_reads();
