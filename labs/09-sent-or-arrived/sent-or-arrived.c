@@ -1,23 +1,24 @@
 /*
  * 09-sent-or-arrived -- has a message arrived when send() has returned?
  *
- * Over AF_UNIX it has: send() itself puts the message into the queue of the
- * receiver, or it fails. TCP and UDP send a packet, and send() returns when the
- * packet is on its way. What became of it, the sender learns later, from
- * another packet, or never.
+ * Over AF_UNIX it has: when send() returns its number, the message is in the
+ * queue of the server. TCP and UDP make packets. When send() returns its
+ * number, the message may still be at the client, or on its way, or lost. The
+ * client learns that from a later call, or never.
  *
  *     AF_UNIX     client  --------------------------> [message] server
- *     TCP, UDP    client  ---> [message] -----------> [       ] server
+ *     TCP, UDP    client  [message?] - [message?] - > [message?] server
  *
  * See unix(7), tcp(7), udp(7), send(2), connect(2), listen(2), poll(2).
  */
+#define _GNU_SOURCE    // for sched_setaffinity()
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -79,21 +80,31 @@ struct connection {
     int server;
 };
 
-static struct connection open_stream(struct address address)
+/* The two are connected to each other, so they need the listener and its path
+ * no longer. */
+static struct connection connect_through(int listener,
+                                         const struct address *server)
 {
     struct connection opened;
 
-    int listener = bind_server(&address, SOCK_STREAM);
     CHECK(listen(listener, 1));
-    opened.client = CHECK(socket(address.any.sa_family, SOCK_STREAM, 0));
-    CHECK(connect(opened.client, &address.any, address.length));
+    opened.client = CHECK(socket(server->any.sa_family, SOCK_STREAM, 0));
+    CHECK(connect(opened.client, &server->any, server->length));
     opened.server = CHECK(accept(listener, NULL, NULL));
 
     CHECK(close(listener));
-    remove_address(&address);
+    remove_address(server);
     return opened;
 }
 
+static struct connection open_stream(struct address address)
+{
+    int listener = bind_server(&address, SOCK_STREAM);
+
+    return connect_through(listener, &address);
+}
+
+/* The client is connected to the server's socket, and not to its path. */
 static struct connection open_dgram(struct address address)
 {
     struct connection opened;
@@ -112,7 +123,7 @@ static void close_connection(struct connection connection)
     CHECK(close(connection.server));
 }
 
-/* The control: the server is there, and reads. Then it closes its end. */
+/* The control: the server is there, and reads. Then it closes its socket. */
 static void greet_and_close(struct connection connection)
 {
     const char *text = "hello";
@@ -127,6 +138,9 @@ static void greet_and_close(struct connection connection)
     say("close(server) = %d", closed);
 }
 
+/* For send() on a stream: if it fails, there is an error, but no SIGPIPE. */
+static const int no_sigpipe = MSG_NOSIGNAL;
+
 /* When end of file has come, the client knows that the server sends no more. */
 static void wait_for_end_of_file(int client)
 {
@@ -136,19 +150,20 @@ static void wait_for_end_of_file(int client)
     say("recv(client) = %d", n);
 }
 
-/* Waits, as long as it may take, until an answer has come that is an error. */
+/* poll() reports POLLERR without being asked, so .events is 0: nothing else is
+ * waited for. */
 static void wait_for_error(int client)
 {
     struct pollfd polled = {.fd = client, .events = 0};
 
-    int n = CHECK(poll(&polled, 1, -1));
+    int n = CHECK(poll(&polled, 1, -1));    // -1: as long as it takes
     say("poll(client) = %d%s", n, polled.revents & POLLERR ? " POLLERR" : "");
 }
 
 /* A send() that must succeed. */
 static void send_text(int client, const char *text)
 {
-    int n = CHECK(send(client, text, strlen(text), MSG_NOSIGNAL));
+    int n = CHECK(send(client, text, strlen(text), no_sigpipe));
 
     say("send(client, \"%s\") = %d", text, n);
 }
@@ -164,7 +179,7 @@ static void stream_gone_unix(void)
     wait_for_end_of_file(client);
 
     const char *result =
-        RESULT(send(client, text, strlen(text), MSG_NOSIGNAL), EPIPE);
+        RESULT(send(client, text, strlen(text), no_sigpipe), EPIPE);
     say("send(client, \"%s\") = %s", text, result);
 
     CHECK(close(client));
@@ -183,7 +198,7 @@ static void stream_gone_tcp(void)
     send_text(client, "one");
     wait_for_error(client);
     const char *result =
-        RESULT(send(client, next, strlen(next), MSG_NOSIGNAL), EPIPE);
+        RESULT(send(client, next, strlen(next), no_sigpipe), EPIPE);
     say("send(client, \"%s\") = %s", next, result);
 
     CHECK(close(client));
@@ -229,8 +244,9 @@ enum { MESSAGE = 8000 };
 static const char one[MESSAGE] = "one";
 static const char two[MESSAGE] = "two";
 
-/* The kernel doubles the size that it is told. So there is room for one message
- * and a little more, and the kernel's own notes on a message fill the rest. */
+/* The kernel doubles the size that it is told, so the limit is 64 bytes more
+ * than one message. The kernel needs more than 64 bytes besides the message, so
+ * one message uses up the limit. */
 static void make_room_for_one(int fd, int option)
 {
     int size = (MESSAGE + 64) / 2;
@@ -238,7 +254,7 @@ static void make_room_for_one(int fd, int option)
     CHECK(setsockopt(fd, SOL_SOCKET, option, &size, sizeof(size)));
 }
 
-/* Over AF_UNIX the room is the client's SO_SNDBUF, over UDP it is the server's
+/* Over AF_UNIX the limit is the client's SO_SNDBUF, over UDP it is the server's
  * SO_RCVBUF. */
 static struct connection open_small_dgram(struct address address)
 {
@@ -257,12 +273,15 @@ static void send_message(int client, const char *message)
     say("send(client, \"%s\", %d bytes) = %d", message, MESSAGE, n);
 }
 
-/* The first recv() waits, the second one does not. Then the kernel says how
- * many messages it has thrown away at this socket: the last of nine numbers. */
+/* SO_MEMINFO fills in nine numbers. DROPPED is the place of the one that counts
+ * dropped messages, SK_MEMINFO_DROPS in <linux/sock_diag.h>. */
+enum { NUMBERS = 9, DROPPED = 8 };
+
+/* The first recv() waits, the second one does not. */
 static void look_into_queue(int server)
 {
     char buf[MESSAGE];
-    uint32_t numbers[9] = {0};
+    uint32_t numbers[NUMBERS] = {0};
     socklen_t length = sizeof(numbers);
 
     int n = CHECK(recv(server, buf, sizeof(buf), 0));
@@ -272,7 +291,8 @@ static void look_into_queue(int server)
     say("recv(server) = %s", result);
 
     n = CHECK(getsockopt(server, SOL_SOCKET, SO_MEMINFO, numbers, &length));
-    say("getsockopt(server, SO_MEMINFO) = %d, dropped: %u", n, numbers[8]);
+    say("getsockopt(server, SO_MEMINFO) = %d, dropped: %u", n,
+        numbers[DROPPED]);
 }
 
 static void dgram_full_unix(void)
@@ -290,17 +310,32 @@ static void dgram_full_unix(void)
     close_connection(connection);
 }
 
-/* A processor handles packets to its own machine in the order in which they
- * were sent. So when this one has come, those before it have come, or never
- * will. */
+/* Each processor has one queue for the packets that it sends to its own
+ * machine, and handles them in their order. From here on, all packets of this
+ * process go through the same queue. See sched_setaffinity(2). */
+static void stay_on_one_processor(void)
+{
+    int processor = CHECK(sched_getcpu());
+    cpu_set_t one_processor;
+
+    CPU_ZERO(&one_processor);
+    CPU_SET((size_t)processor, &one_processor);
+    CHECK(sched_setaffinity(0, sizeof(one_processor), &one_processor));
+}
+
+/* When the first of these two packets has come, the earlier packets have come,
+ * or never will. When the second one has come, the same is true of the answers
+ * to the earlier packets. */
 static void wait_for_earlier_packets(void)
 {
-    struct connection connection = open_dgram(loopback_address());
+    struct connection other = open_dgram(loopback_address());
     char byte = 'x';
 
-    CHECK(send(connection.client, &byte, 1, 0));
-    CHECK(recv(connection.server, &byte, 1, 0));
-    close_connection(connection);
+    for (int i = 0; i < 2; i++) {
+        CHECK(send(other.client, &byte, 1, 0));
+        CHECK(recv(other.server, &byte, 1, 0));
+    }
+    close_connection(other);
 }
 
 static void dgram_full_udp(void)
@@ -317,51 +352,72 @@ static void dgram_full_udp(void)
     close_connection(connection);
 }
 
-/* Sends until there is no room. Returns how many bytes were sent. */
-static int fill(int client)
+/* The kernel doubles this size, too. So in the receive buffer there is no room
+ * for more than one message. The socket of the server gets the size from its
+ * listener. */
+static struct connection open_small_stream(struct address address)
 {
-    int sent = 0;
+    int size = MESSAGE / 2;
+    int listener = bind_server(&address, SOCK_STREAM);
 
-    for (;;) {
-        ssize_t n = send(client, one, MESSAGE, MSG_DONTWAIT);
-        if (n == -1 && errno == EAGAIN)
-            break;
-        sent += check(n, "send()", __FILE__, __LINE__);
-    }
-    say("send(client), again and again = -1 %s", error_name(EAGAIN));
-    return sent;
+    CHECK(setsockopt(listener, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size)));
+    return connect_through(listener, &address);
 }
 
-/* Reads until end of file. Returns how many bytes were received. */
-static int drain(int server)
+/* Says how many bytes there are, and what the last ones are. */
+static void say_end(const char *call, const char *buf, int count)
 {
-    char buf[MESSAGE];
-    int received = 0;
+    int shown = (int)strlen("last");
+
+    if (shown > count)
+        shown = count;
+    say("%s: the last %d bytes are \"%.*s\"", call, shown, shown,
+        buf + count - shown);
+}
+
+/* With MSG_PEEK, recv() copies what is in the queue, and leaves it there. */
+static void look_at_queue(int server)
+{
+    char buf[2 * MESSAGE];
+
+    int n = CHECK(recv(server, buf, sizeof(buf), MSG_PEEK));
+    say_measured("recv(server, MSG_PEEK) = %d", n);
+    say_end("recv(server, MSG_PEEK)", buf, n);
+}
+
+static void read_until_end(int server)
+{
+    char buf[2 * MESSAGE];
+    int count = 0;
     int n = 1;
 
     while (n > 0) {
-        n = CHECK(recv(server, buf, sizeof(buf), 0));
-        received += n;
+        n = CHECK(recv(server, buf + count, sizeof(buf) - (size_t)count, 0));
+        count += n;
     }
-    return received;
+    say("recv(server) until 0: %d bytes", count);
+    say_end("recv(server) until 0", buf, count);
 }
 
-static void stream_full(struct address address)
+/* Nobody reads until both texts have been sent. */
+static void stream_not_read(struct address address)
 {
-    struct connection connection = open_stream(address);
+    struct connection connection = open_small_stream(address);
+    char dots[MESSAGE];
 
-    make_room_for_one(connection.client, SO_SNDBUF);
-    int sent = fill(connection.client);
-    say_measured("%d bytes were sent", sent);
+    memset(dots, '.', sizeof(dots));
+    int n = CHECK(send(connection.client, dots, sizeof(dots), no_sigpipe));
+    say("send(client, %zu dots) = %d", sizeof(dots), n);
+    send_text(connection.client, "last");
+    look_at_queue(connection.server);
 
     CHECK(shutdown(connection.client, SHUT_WR));
-    int received = drain(connection.server);
-    say("recv(server) until 0: %d bytes are missing", sent - received);
+    read_until_end(connection.server);
 
     close_connection(connection);
 }
 
-/* A listener with room for one client that waits for accept(). */
+/* A listener whose queue has room for one client: listen() is told one less. */
 static int open_listener(struct address *server)
 {
     int listener = bind_server(server, SOCK_STREAM);
@@ -396,7 +452,8 @@ static void listener_full_unix(void)
     remove_address(&server);
 }
 
-/* Until the first client is in the queue of the listener. */
+/* A client knows that it is connected before the listener does: the last packet
+ * of connect() goes to the listener. Waits until it has come. */
 static void wait_for_client(int listener)
 {
     struct pollfd polled = {.fd = listener, .events = POLLIN};
@@ -423,7 +480,7 @@ static void listener_full_tcp(void)
         RESULT(connect(second.fd, &server.any, server.length), EINPROGRESS);
     say("connect(second) = %s", result);
     wait_for_earlier_packets();
-    n = CHECK(poll(&second, 1, 0));
+    n = CHECK(poll(&second, 1, 0));    // 0: does not wait
     say("poll(second) = %d%s", n, second.revents & POLLOUT ? " POLLOUT" : "");
 
     CHECK(close(first.fd));
@@ -447,6 +504,7 @@ static void need_loopback(void)
 int main(void)
 {
     need_loopback();
+    stay_on_one_processor();
 
     step("A stream: when does send() fail after the server has closed?");
     stream_gone_unix();
@@ -460,13 +518,13 @@ int main(void)
     dgram_full_unix();
     dgram_full_udp();
 
-    step("A stream: nobody reads. What is lost?");
+    step("A stream: nobody reads. Where is what was sent last?");
     role("AF_UNIX");
-    stream_full(path_address());
+    stream_not_read(path_address());
     role("TCP");
-    stream_full(loopback_address());
+    stream_not_read(loopback_address());
 
-    step("A listener has room for one client. What does the second learn?");
+    step("A listener has room for one client. What do two clients learn?");
     listener_full_unix();
     listener_full_tcp();
 }

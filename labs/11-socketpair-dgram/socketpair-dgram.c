@@ -1,24 +1,23 @@
 /*
  * 11-socketpair-dgram -- can several processes share one end of a pair?
  *
- * They can if the pair carries messages: each recv() takes one message, whole,
- * and nobody else gets that message or a part of it. An empty message is taken
- * by one process like any other, so it is not an end for all. In the other
- * direction the messages come from one socket, so they do not tell which
- * process has sent them. And nobody from outside can send into the pair, not
- * even to the name of an end.
+ * They can if the pair carries messages: each recv() takes one message, and
+ * nobody else gets that message or a part of it. But the processes share more
+ * than the queue. A flag that one of them sets with fcntl(), a name, and the
+ * peer belong to the end, so they are the same for all. And nobody from outside
+ * can send into the pair, not even to the name of an end.
  *
  *                                         +--- ann
- *     boss --- sv[0] ======== sv[1] ------+--- bob     one socket, one queue,
- *                  [blue][green][red] ->  +--- eve     three descriptors
+ *     boss --- sv[0] ======== sv[1] ------+--- bob     one socket, one queue
+ *                  [blue][green][red] ->  +--- eve
  *
- * See socketpair(2), fork(2), recv(2), bind(2), sendto(2), unix(7).
+ * See socketpair(2), fork(2), recv(2), fcntl(2), bind(2), sendto(2), unix(7).
  */
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "../../common/lab.h"
@@ -36,8 +35,6 @@ static const char *type_name(int type)
 {
     if (type == SOCK_STREAM)
         return "SOCK_STREAM";
-    if (type == SOCK_SEQPACKET)
-        return "SOCK_SEQPACKET";
     return "SOCK_DGRAM";
 }
 
@@ -62,22 +59,39 @@ static void send_text(int fd, const char *text)
     say("send(\"%s\") = %d", text, n);
 }
 
-/* Does not wait: a worker that finds nothing says so. */
-static void receive(int fd, size_t room)
+static const char *flag_name(int flags)
+{
+    if (flags == MSG_DONTWAIT)
+        return "MSG_DONTWAIT";
+    return "0";
+}
+
+/* Returns 0, which is no error, if there is nothing to receive: no message in
+ * this lab is empty. */
+static ssize_t recv_if_any(int fd, char *buf, size_t room, int flags)
+{
+    ssize_t n = recv(fd, buf, room, flags);
+
+    if (n == -1 && errno == EAGAIN)
+        return 0;
+    return n;
+}
+
+static void receive(int fd, size_t room, int flags)
 {
     char buf[ROOM];
+    int n = CHECK(recv_if_any(fd, buf, room, flags));
 
-    ssize_t result = recv(fd, buf, room, MSG_DONTWAIT);
-    if (result == -1 && errno == EAGAIN) {
-        say("recv(%zu bytes) = -1 EAGAIN", room);
-        return;
-    }
-    int n = check(result, "recv()", __FILE__, __LINE__);
-    say("recv(%zu bytes) = %d \"%.*s\"", room, n, n, buf);
+    if (n == 0)
+        say("recv(%zu bytes, %s) = -1 EAGAIN", room, flag_name(flags));
+    else
+        say("recv(%zu bytes, %s) = %d \"%.*s\"", room, flag_name(flags), n, n,
+            buf);
 }
 
 /* A worker takes one job and exits. The next worker comes after that, so it is
- * certain who is the first at the queue. */
+ * certain who is the first at the queue. A worker that finds nothing does not
+ * wait. */
 static void take_job(const int sv[2], const char *name, size_t room)
 {
     pid_t worker = CHECK(fork());
@@ -85,7 +99,7 @@ static void take_job(const int sv[2], const char *name, size_t room)
         role(name);
         CHECK(close(sv[0]));
 
-        receive(sv[1], room);
+        receive(sv[1], room, MSG_DONTWAIT);
         _exit(EXIT_SUCCESS);
     }
     reap(worker);
@@ -108,8 +122,8 @@ static void three_jobs(int type)
     close_pair(sv);
 }
 
-/* Ann gets a part of a job, as any worker does that is killed between two calls
- * of recv(). */
+/* The first worker gets a part of a job, as any worker does that is killed
+ * between two calls of recv(). */
 static void half_a_job(int type)
 {
     int sv[2];
@@ -124,73 +138,75 @@ static void half_a_job(int type)
     close_pair(sv);
 }
 
-/* The workers of this step all do the same, so they have the same role: which
- * of them is woken is not certain. */
-static void start_worker(const int sv[2])
+/* The flags that fcntl() reads and sets. */
+static void say_flags(int fd)
 {
-    pid_t worker = CHECK(fork());
-    if (worker == 0) {
-        char buf[ROOM];
+    const char *name = "other flags";
+    int flags = CHECK(fcntl(fd, F_GETFL));
 
-        role("worker");
-        CHECK(close(sv[0]));    // or end_of_file() would never see its end
-
-        int n = CHECK(recv(sv[1], buf, sizeof(buf), 0));
-        say("recv(%zu bytes) = %d \"%.*s\"", sizeof(buf), n, n, buf);
-        _exit(EXIT_SUCCESS);
-    }
+    if (flags == O_RDWR)
+        name = "O_RDWR";
+    if (flags == (O_RDWR | O_NONBLOCK))
+        name = "O_RDWR|O_NONBLOCK";
+    say("fcntl(sv[1], F_GETFL) = %s", name);
 }
 
-/* Waits until one worker has exited: -1 stands for any of them. */
-static void stop_one_worker(int fd)
-{
-    const char *stop = "";
-
-    say("send(\"%s\") ...", stop);
-    CHECK(send(fd, stop, strlen(stop), 0));
-    reap(-1);
-}
-
-/* No worker can return from recv() before the boss has sent something. So all
- * three are there when the first empty message comes. */
-static void empty_messages(void)
+/* The control: bob does not wait, but he sets no flag. Eve only looks, because
+ * her recv() would wait for ever. */
+static void one_call_does_not_wait(void)
 {
     int sv[2];
 
     open_pair(SOCK_DGRAM, sv);
-    start_worker(sv);
-    start_worker(sv);
-    start_worker(sv);
+    take_job(sv, "bob", ROOM);
 
-    stop_one_worker(sv[0]);
-    int exited = CHECK(waitpid(-1, NULL, WNOHANG));
-    say("waitpid(-1, WNOHANG) = %d", exited);
-    stop_one_worker(sv[0]);
-    stop_one_worker(sv[0]);
+    pid_t eve = CHECK(fork());
+    if (eve == 0) {
+        role("eve");
+        CHECK(close(sv[0]));
+
+        say_flags(sv[1]);
+        _exit(EXIT_SUCCESS);
+    }
+    reap(eve);
 
     close_pair(sv);
 }
 
-/* The control: the workers are stopped by end of file. */
-static void end_of_file(void)
+/* Here bob sets the flag, with a descriptor of his own. He has exited when eve
+ * begins. */
+static void no_call_waits(void)
 {
     int sv[2];
 
-    open_pair(SOCK_STREAM, sv);
-    start_worker(sv);
-    start_worker(sv);
-    start_worker(sv);
+    open_pair(SOCK_DGRAM, sv);
 
-    say("close(sv[0]) ...");
-    CHECK(close(sv[0]));
-    reap(-1);
-    reap(-1);
-    reap(-1);
+    pid_t bob = CHECK(fork());
+    if (bob == 0) {
+        role("bob");
+        CHECK(close(sv[0]));
 
-    CHECK(close(sv[1]));
+        int set = CHECK(fcntl(sv[1], F_SETFL, O_NONBLOCK));
+        say("fcntl(sv[1], F_SETFL, O_NONBLOCK) = %d", set);
+        receive(sv[1], ROOM, 0);
+        _exit(EXIT_SUCCESS);
+    }
+    reap(bob);
+
+    pid_t eve = CHECK(fork());
+    if (eve == 0) {
+        role("eve");
+        CHECK(close(sv[0]));
+
+        say_flags(sv[1]);
+        receive(sv[1], ROOM, 0);
+        _exit(EXIT_SUCCESS);
+    }
+    reap(eve);
+
+    close_pair(sv);
 }
 
-/* The boss receives when the worker has exited, so the lines are in order. */
 static void send_answer(const int sv[2], const char *name, const char *text)
 {
     pid_t worker = CHECK(fork());
@@ -224,8 +240,24 @@ static void bind_end(int fd, const struct sockaddr_un *address)
     say("bind(sv[1], \"%s\") = %d", address->sun_path, bound);
 }
 
-/* Bob wants to be known by his name. He does not send anything. */
-static void two_answers(void)
+/* The worker wants to be known by this name. */
+static void take_name(const int sv[2], const char *name,
+                      const struct sockaddr_un *address)
+{
+    pid_t worker = CHECK(fork());
+    if (worker == 0) {
+        role(name);
+        CHECK(close(sv[0]));
+
+        bind_end(sv[1], address);
+        _exit(EXIT_SUCCESS);
+    }
+    reap(worker);
+}
+
+/* The boss receives one message before bob binds. The other two wait meanwhile:
+ * one is sent before bob's bind(), and one after it. */
+static void three_answers(void)
 {
     int sv[2];
 
@@ -233,17 +265,10 @@ static void two_answers(void)
     send_answer(sv, "ann", "ann: door is done");
     receive_from(sv[0]);
 
-    pid_t bob = CHECK(fork());
-    if (bob == 0) {
-        role("bob");
-        CHECK(close(sv[0]));
-
-        bind_end(sv[1], &bob_address);
-        _exit(EXIT_SUCCESS);
-    }
-    reap(bob);
-
+    send_answer(sv, "ann", "ann: roof is done");
+    take_name(sv, "bob", &bob_address);
     send_answer(sv, "eve", "eve: lawn is done");
+    receive_from(sv[0]);
     receive_from(sv[0]);
 
     close_pair(sv);
@@ -268,17 +293,9 @@ static int open_shop(void)
     return shop;
 }
 
-/* The boss opens the socket of the shop, so that it is there when ann asks. The
- * shop has no descriptor of the pair. It knows only the name of the end. */
-static void ask_shop(void)
+/* Returns when ann has asked. */
+static void ask_shop(const int sv[2], int shop)
 {
-    const char *answer = "dark blue";
-    int shop = open_shop();
-    int sv[2];
-
-    open_pair(SOCK_DGRAM, sv);
-    bind_end(sv[1], &team_address);
-
     pid_t ann = CHECK(fork());
     if (ann == 0) {
         role("ann");
@@ -289,10 +306,13 @@ static void ask_shop(void)
         _exit(EXIT_SUCCESS);
     }
     reap(ann);
-    receive(sv[0], ROOM);
+}
 
-    pid_t seller = CHECK(fork());
-    if (seller == 0) {
+/* The shop has no descriptor of the pair. It knows only the name of the end. */
+static void answer_from_shop(const int sv[2], int shop, const char *answer)
+{
+    pid_t child = CHECK(fork());
+    if (child == 0) {
         role("shop");
         close_pair(sv);
 
@@ -300,8 +320,23 @@ static void ask_shop(void)
         send_to(shop, &sender, answer);
         _exit(EXIT_SUCCESS);
     }
+    reap(child);
+}
+
+/* The boss opens the socket of the shop, so that it is there when ann asks. */
+static void worker_and_shop(void)
+{
+    const char *answer = "dark blue";
+    int shop = open_shop();
+    int sv[2];
+
+    open_pair(SOCK_DGRAM, sv);
+    bind_end(sv[1], &team_address);
+
+    ask_shop(sv, shop);
+    receive(sv[0], ROOM, MSG_DONTWAIT);    // did the boss get the question?
+    answer_from_shop(sv, shop, answer);
     CHECK(close(shop));
-    reap(seller);
 
     /* The control: the same name and the same text, from the other end. */
     send_to(sv[0], &team_address, answer);
@@ -318,17 +353,17 @@ int main(void)
     three_jobs(SOCK_STREAM);
     three_jobs(SOCK_DGRAM);
 
-    step("Ann takes 5 bytes and is gone. What does bob get?");
+    step("A worker takes 5 bytes and is gone. What does the next one get?");
     half_a_job(SOCK_STREAM);
     half_a_job(SOCK_DGRAM);
 
-    step("Three workers wait. How many does one empty message stop?");
-    empty_messages();
-    end_of_file();
+    step("A worker does not want to wait. Does the next one wait?");
+    one_call_does_not_wait();
+    no_call_waits();
 
-    step("An answer comes. Which worker has sent it?");
-    two_answers();
+    step("A worker gives the end a name. Which messages have this name?");
+    three_answers();
 
     step("A worker asks a shop outside. Can the shop answer?");
-    ask_shop();
+    worker_and_shop();
 }
