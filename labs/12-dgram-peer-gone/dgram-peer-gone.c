@@ -25,6 +25,8 @@
 
 enum { ROOM = 64 };    // more than any message that is sent here
 
+static const char *const question = "still there?";
+
 /* From here on, the end that stays speaks. Its role is the type of the pair. */
 static void open_pair(int type, int sv[2])
 {
@@ -37,24 +39,6 @@ static void open_pair(int type, int sv[2])
     CHECK(socketpair(AF_UNIX, type, 0, sv));
 }
 
-/* A reader that does not wait, before and after. -1 EAGAIN means that a reader
- * that waits would wait now. */
-static void recv_before_and_after(int type)
-{
-    int sv[2];
-    char byte;
-
-    open_pair(type, sv);
-    const char *result = RESULT(recv(sv[0], &byte, 1, MSG_DONTWAIT), EAGAIN);
-    say("recv(sv[0]) = %s", result);
-
-    CHECK(close(sv[1]));
-    result = RESULT(recv(sv[0], &byte, 1, MSG_DONTWAIT), EAGAIN);
-    say("after close(sv[1]): recv(sv[0]) = %s", result);
-
-    CHECK(close(sv[0]));
-}
-
 static const char *word_if(int is_set, const char *word)
 {
     if (is_set)
@@ -62,34 +46,37 @@ static const char *word_if(int is_set, const char *word)
     return "";
 }
 
-/* Says what poll() returned, and the words that it left in revents. It may
- * answer POLLHUP although nobody asks for that. */
-static void say_poll(const char *when, int fd)
+/* What the two calls of a reader say. The answer of poll() is the words in
+ * revents. POLLHUP may be among them, although nobody asks for it. */
+static void try_to_read(const char *when, int fd)
 {
     struct pollfd polled = {.fd = fd, .events = POLLIN | POLLOUT};
+    char byte;
 
+    const char *result = RESULT(recv(fd, &byte, 1, MSG_DONTWAIT), EAGAIN);
     int n = CHECK(poll(&polled, 1, 0));    // one descriptor, and do not wait
-    say("%spoll(sv[0]) = %d%s%s%s", when, n,
+    say("%srecv() = %s, poll() = %d%s%s%s", when, result, n,
         word_if(polled.revents & POLLIN, " POLLIN"),
         word_if(polled.revents & POLLOUT, " POLLOUT"),
         word_if(polled.revents & POLLHUP, " POLLHUP"));
 }
 
-static void poll_before_and_after(int type)
+/* Nothing is sent here, so there is never anything to read. */
+static void read_before_and_after(int type)
 {
     int sv[2];
 
     open_pair(type, sv);
-    say_poll("", sv[0]);
+    try_to_read("", sv[0]);
 
     CHECK(close(sv[1]));
-    say_poll("after close(sv[1]): ", sv[0]);
+    try_to_read("after close(sv[1]): ", sv[0]);
 
     CHECK(close(sv[0]));
 }
 
-/* How many SIGPIPE came in the last send(). Of this type is what a signal
- * handler may change while the program does something else. */
+/* How many SIGPIPE came in the last send(). A variable that a signal handler
+ * changes has this type. */
 static volatile sig_atomic_t signals;
 
 static void count_signal(int sig)
@@ -98,8 +85,7 @@ static void count_signal(int sig)
         signals++;
 }
 
-/* SIGPIPE would end the process. In this step it is caught and counted. The
- * next step() makes it deadly again. */
+/* SIGPIPE would end the process. In this step it is caught and counted. */
 static void count_sigpipe(void)
 {
     struct sigaction action = {.sa_handler = count_signal};
@@ -107,19 +93,19 @@ static void count_sigpipe(void)
     CHECK(sigaction(SIGPIPE, &action, NULL));
 }
 
-/* The control: somebody is there. The byte is also read, because a stream that
- * is closed with unread data gives another error (lab 1). */
+/* The control: somebody is there. The byte is read, too, because unread bytes
+ * at an end that is closed would be another experiment (step 5). */
 static void send_to_open_end(const int sv[2])
 {
     char byte;
 
     signals = 0;
     int n = CHECK(send(sv[0], "x", 1, 0));
-    say("send(sv[0]) = %d, SIGPIPE: %d", n, (int)signals);
+    say("send() = %d, SIGPIPE: %d", n, (int)signals);
     CHECK(recv(sv[1], &byte, 1, 0));
 }
 
-static void send_on_connection(int type)
+static void send_on_stream_or_seqpacket(int type)
 {
     int sv[2];
 
@@ -129,12 +115,12 @@ static void send_on_connection(int type)
     CHECK(close(sv[1]));
     signals = 0;
     const char *result = RESULT(send(sv[0], "x", 1, 0), EPIPE);
-    say("after close(sv[1]): send(sv[0]) = %s, SIGPIPE: %d", result,
-        (int)signals);
+    say("after close(sv[1]): send() = %s, SIGPIPE: %d", result, (int)signals);
 
     CHECK(close(sv[0]));
 }
 
+/* Another error than on the other types, and a third one the second time. */
 static void send_on_dgram(void)
 {
     int sv[2];
@@ -145,33 +131,27 @@ static void send_on_dgram(void)
     CHECK(close(sv[1]));
     signals = 0;
     const char *result = RESULT(send(sv[0], "x", 1, 0), ECONNREFUSED);
-    say("after close(sv[1]): send(sv[0]) = %s, SIGPIPE: %d", result,
-        (int)signals);
+    say("after close(sv[1]): send() = %s, SIGPIPE: %d", result, (int)signals);
 
     signals = 0;
     result = RESULT(send(sv[0], "x", 1, 0), ENOTCONN);
-    say("and again: send(sv[0]) = %s, SIGPIPE: %d", result, (int)signals);
+    say("and again: send() = %s, SIGPIPE: %d", result, (int)signals);
 
     CHECK(close(sv[0]));
 }
 
 /* sv[1] stays open, but it neither sends nor receives any more. The flag
- * MSG_NOSIGNAL means: an error, but no SIGPIPE, which would end the lab here.
+ * MSG_NOSIGNAL means: an error, but no SIGPIPE, which is caught in step 2 only.
  */
 static void other_end_is_shut_down(int type)
 {
     int sv[2];
-    char byte;
 
     open_pair(type, sv);
-    int done = CHECK(shutdown(sv[1], SHUT_RDWR));
-    say("shutdown(sv[1]) = %d", done);
-
-    const char *result = RESULT(recv(sv[0], &byte, 1, MSG_DONTWAIT), EAGAIN);
-    say("recv(sv[0]) = %s", result);
-    say_poll("", sv[0]);
-    result = RESULT(send(sv[0], "x", 1, MSG_NOSIGNAL), EPIPE);
-    say("send(sv[0]) = %s", result);
+    CHECK(shutdown(sv[1], SHUT_RDWR));
+    try_to_read("after shutdown(sv[1]): ", sv[0]);
+    const char *result = RESULT(send(sv[0], "x", 1, MSG_NOSIGNAL), EPIPE);
+    say("after shutdown(sv[1]): send() = %s", result);
 
     CHECK(close(sv[0]));
     CHECK(close(sv[1]));
@@ -202,37 +182,39 @@ static void child_says_goodbye(const int sv[2])
     reap(child);
 }
 
+/* Two errors are answers here, and not the end of the lab. */
 static void receive(int fd)
 {
     char buf[ROOM];
-    int n = CHECK(recv(fd, buf, ROOM, MSG_DONTWAIT));
 
+    ssize_t result = recv(fd, buf, ROOM, MSG_DONTWAIT);
+    if (result == -1 && (errno == EAGAIN || errno == ECONNRESET)) {
+        say("recv() = -1 %s", error_name(errno));
+        return;
+    }
+    int n = check(result, "recv()", __FILE__, __LINE__);
     say("recv() = %d \"%.*s\"", n, n, buf);
 }
 
 /* The control: the parent reads, and sends nothing. */
-static void read_on_dgram(void)
+static void only_read_on_dgram(void)
 {
     int sv[2];
-    char buf[ROOM];
 
     open_pair(SOCK_DGRAM, sv);
     child_says_goodbye(sv);
 
     receive(sv[0]);
     receive(sv[0]);
-    const char *result = RESULT(recv(sv[0], buf, ROOM, MSG_DONTWAIT), EAGAIN);
-    say("recv() = %s", result);
+    receive(sv[0]);
 
     CHECK(close(sv[0]));
 }
 
-/* The parent sends something before it reads. */
-static void send_first_on_dgram(void)
+/* The child has exited, and the parent asks before it reads. */
+static void ask_too_late_on_dgram(void)
 {
-    const char *question = "still there?";
     int sv[2];
-    char buf[ROOM];
 
     open_pair(SOCK_DGRAM, sv);
     child_says_goodbye(sv);
@@ -240,17 +222,14 @@ static void send_first_on_dgram(void)
     const char *result =
         RESULT(send(sv[0], question, strlen(question), 0), ECONNREFUSED);
     say("send(\"%s\") = %s", question, result);
-    result = RESULT(recv(sv[0], buf, ROOM, MSG_DONTWAIT), EAGAIN);
-    say("recv() = %s", result);
+    receive(sv[0]);
 
     CHECK(close(sv[0]));
 }
 
-static void send_first_on_seqpacket(void)
+static void ask_too_late_on_seqpacket(void)
 {
-    const char *question = "still there?";
     int sv[2];
-    char buf[ROOM];
 
     open_pair(SOCK_SEQPACKET, sv);
     child_says_goodbye(sv);
@@ -260,36 +239,54 @@ static void send_first_on_seqpacket(void)
     say("send(\"%s\") = %s", question, result);
     receive(sv[0]);
     receive(sv[0]);
-    result = RESULT(recv(sv[0], buf, ROOM, MSG_DONTWAIT), EAGAIN);
-    say("recv() = %s", result);
+    receive(sv[0]);
+
+    CHECK(close(sv[0]));
+}
+
+/* The parent asks before it makes the child, so the child could read the
+ * question. But the child does not read it. */
+static void ask_in_time(int type)
+{
+    int sv[2];
+
+    open_pair(type, sv);
+    int n = CHECK(send(sv[0], question, strlen(question), 0));
+    say("send(\"%s\") = %d", question, n);
+    child_says_goodbye(sv);
+
+    receive(sv[0]);
+    receive(sv[0]);
+    receive(sv[0]);
+    receive(sv[0]);
 
     CHECK(close(sv[0]));
 }
 
 int main(void)
 {
-    step("The other end is closed: what does recv() return?");
-    recv_before_and_after(SOCK_STREAM);
-    recv_before_and_after(SOCK_SEQPACKET);
-    recv_before_and_after(SOCK_DGRAM);
-
-    step("The other end is closed: what does poll() report?");
-    poll_before_and_after(SOCK_STREAM);
-    poll_before_and_after(SOCK_SEQPACKET);
-    poll_before_and_after(SOCK_DGRAM);
+    step("The other end is closed: what do recv() and poll() say?");
+    read_before_and_after(SOCK_STREAM);
+    read_before_and_after(SOCK_SEQPACKET);
+    read_before_and_after(SOCK_DGRAM);
 
     step("The other end is closed: what does send() return?");
     count_sigpipe();
-    send_on_connection(SOCK_STREAM);
-    send_on_connection(SOCK_SEQPACKET);
+    send_on_stream_or_seqpacket(SOCK_STREAM);
+    send_on_stream_or_seqpacket(SOCK_SEQPACKET);
     send_on_dgram();
 
     step("The other end is shut down: does this end learn that?");
     other_end_is_shut_down(SOCK_STREAM);
+    other_end_is_shut_down(SOCK_SEQPACKET);
     other_end_is_shut_down(SOCK_DGRAM);
 
-    step("A child says \"bye\" and exits: does its parent hear that?");
-    read_on_dgram();
-    send_first_on_dgram();
-    send_first_on_seqpacket();
+    step("The child is gone, and the parent asks. What does it read then?");
+    only_read_on_dgram();
+    ask_too_late_on_dgram();
+    ask_too_late_on_seqpacket();
+
+    step("The parent asks. What if the child exits and has not read that?");
+    ask_in_time(SOCK_DGRAM);
+    ask_in_time(SOCK_SEQPACKET);
 }

@@ -3,9 +3,9 @@
  *
  * What was sent waits until it is read, and takes memory, which counts against
  * the SO_SNDBUF of its sender. When that is used up, send() waits, or fails
- * with EAGAIN if it may not wait. Nothing is thrown away. A message that is
- * larger than SO_SNDBUF never fits: a stream takes a part of it, the other
- * types refuse it.
+ * with EAGAIN if it may not wait. Nothing that was sent is thrown away. A
+ * message that is larger than SO_SNDBUF never fits: a stream takes a part of
+ * it, the other types refuse it.
  *
  *     sender                                  reader
  *    +-------+   [100] [100] [100] [100] --> +-------+
@@ -26,7 +26,8 @@ enum {
     BUFFER = 8192,
     LARGER_BUFFER = 16384,
     MESSAGE = 100,
-    LARGE_MESSAGE = 65536
+    LARGE_MESSAGE = 65536,
+    READ_ROOM = 1000
 };
 
 static const char message[MESSAGE];    // what is in it does not matter
@@ -37,8 +38,8 @@ static void set_buffer(int fd, int option, int size)
     CHECK(setsockopt(fd, SOL_SOCKET, option, &size, sizeof(size)));
 }
 
-/* A pair whose four buffers are small, so that it is soon full. One process
- * plays both ends, and its role is the type of the pair. */
+/* A pair whose four buffers are small, so that it is soon full. In steps 1 to 4
+ * one process plays both ends, and its role is the type of the pair. */
 static void open_pair(int type, int sv[2])
 {
     if (type == SOCK_STREAM)
@@ -61,35 +62,36 @@ static void close_pair(const int sv[2])
 }
 
 /* Returns 0, which is no error, if there is no room. */
-static ssize_t send_if_room(int fd)
+static int send_if_room(int fd, size_t size)
 {
-    ssize_t n = send(fd, message, MESSAGE, MSG_DONTWAIT);
+    ssize_t n = send(fd, message, size, MSG_DONTWAIT);
 
     if (n == -1 && errno == EAGAIN)
         return 0;
-    return n;
+    return check(n, "send()", __FILE__, __LINE__);
 }
 
 /* Returns 0, which is no error, if there is nothing to read. */
-static ssize_t recv_if_any(int fd)
+static int recv_if_any(int fd)
 {
     char buf[MESSAGE];
     ssize_t n = recv(fd, buf, MESSAGE, MSG_DONTWAIT);
 
     if (n == -1 && errno == EAGAIN)
         return 0;
-    return n;
+    return check(n, "recv()", __FILE__, __LINE__);
 }
 
-/* Sends until there is no room. Returns how many bytes were sent. */
-static int fill(int fd)
+/* Sends messages of that size until there is no room. Returns how many bytes
+ * were sent. */
+static int fill(int fd, size_t size)
 {
     int bytes = 0;
-    int n = CHECK(send_if_room(fd));
+    int n = send_if_room(fd, size);
 
     while (n > 0) {
         bytes += n;
-        n = CHECK(send_if_room(fd));
+        n = send_if_room(fd, size);
     }
     return bytes;
 }
@@ -98,36 +100,37 @@ static int fill(int fd)
 static int drain(int fd)
 {
     int bytes = 0;
-    int n = CHECK(recv_if_any(fd));
+    int n = recv_if_any(fd);
 
     while (n > 0) {
         bytes += n;
-        n = CHECK(recv_if_any(fd));
+        n = recv_if_any(fd);
     }
     return bytes;
 }
 
-static void nobody_reads(int type)
+/* First the pair becomes full, then everything is read. */
+static void nobody_reads(int type, size_t size)
 {
     int sv[2];
 
     open_pair(type, sv);
-    int sent = fill(sv[0]);
-    say_measured("each buffer %d: %d messages of %d bytes were sent", BUFFER,
-                 sent / MESSAGE, MESSAGE);
+    int sent = fill(sv[0], size);
+    say_measured("send(%zu bytes), %d times: %d bytes were sent", size,
+                 sent / (int)size, sent);
     const char *result =
-        RESULT(send(sv[0], message, MESSAGE, MSG_DONTWAIT), EAGAIN);
-    say("send(%d bytes) = %s", MESSAGE, result);
+        RESULT(send(sv[0], message, size, MSG_DONTWAIT), EAGAIN);
 
     int received = drain(sv[1]);
-    say("recv() until EAGAIN: %d bytes are missing", sent - received);
+    say("send(%zu bytes) = %s, recv() until EAGAIN: %d bytes are missing", size,
+        result, sent - received);
 
     close_pair(sv);
 }
 
 static int how_many_fit(const int sv[2])
 {
-    int bytes = fill(sv[0]);
+    int bytes = fill(sv[0], MESSAGE);
 
     drain(sv[1]);
     return bytes / MESSAGE;
@@ -170,10 +173,11 @@ static void other_direction(void)
 {
     int sv[2];
 
-    open_pair(SOCK_DGRAM, sv);
-    fill(sv[0]);
-    const char *result = RESULT(send(sv[0], "more", 4, MSG_DONTWAIT), EAGAIN);
-    say("send(sv[0], \"more\") = %s", result);
+    open_pair(SOCK_STREAM, sv);
+    fill(sv[0], MESSAGE);
+    const char *result =
+        RESULT(send(sv[0], message, MESSAGE, MSG_DONTWAIT), EAGAIN);
+    say("send(sv[0], %d bytes) = %s", MESSAGE, result);
     result = RESULT(send(sv[1], "stop", 4, MSG_DONTWAIT), EAGAIN);
     say("send(sv[1], \"stop\") = %s", result);
 
@@ -190,15 +194,7 @@ static void try_to_send(int fd)
         word = " POLLOUT";
     const char *result =
         RESULT(send(fd, message, MESSAGE, MSG_DONTWAIT), EAGAIN);
-    say("poll(sv[0]) = %d%s, send(%d bytes) = %s", n, word, MESSAGE, result);
-}
-
-static void receive(int fd, size_t room)
-{
-    char buf[MESSAGE];
-    int n = CHECK(recv(fd, buf, room, MSG_DONTWAIT));
-
-    say("recv(%zu bytes) = %d", room, n);
+    say("poll() = %d%s, send(%d bytes) = %s", n, word, MESSAGE, result);
 }
 
 /* Reads message by message until poll() reports POLLOUT for the sender. Returns
@@ -209,92 +205,35 @@ static int drain_until_pollout(const int sv[2])
     int bytes = 0;
 
     while (CHECK(poll(&polled, 1, 0)) == 0)
-        bytes += CHECK(recv_if_any(sv[1]));
+        bytes += recv_if_any(sv[1]);
     return bytes;
 }
 
-static double quarters(int part, int whole)
+/* Less and less is in the pair. Each time the program asks poll(), and then
+ * tries to send. */
+static void read_a_little(void)
 {
-    return 4.0 * part / whole;
-}
-
-/* Less and less is in the pair. After each piece the program asks poll(), and
- * then tries to send. */
-static void read_in_pieces(int type)
-{
+    char buf[MESSAGE];
     int sv[2];
 
-    open_pair(type, sv);
-    int sent = fill(sv[0]);
+    open_pair(SOCK_STREAM, sv);
+    int all = fill(sv[0], MESSAGE);
     try_to_send(sv[0]);
 
-    receive(sv[1], 1);
-    try_to_send(sv[0]);
-
-    receive(sv[1], MESSAGE - 1);
+    int n = CHECK(recv(sv[1], buf, MESSAGE, MSG_DONTWAIT));
+    say("recv(%d bytes) = %d", MESSAGE, n);
     try_to_send(sv[0]);    // with this message the pair is full again
 
     int read = drain_until_pollout(sv);
-    say_measured("recv() until POLLOUT: %d of %d bytes", read, sent);
+    say_measured("recv() until POLLOUT: %d of %d bytes", read, all);
     say("recv() until POLLOUT: %.0f quarters of all bytes, rounded",
-        quarters(read, sent));
+        4.0 * read / all);
     try_to_send(sv[0]);
 
     close_pair(sv);
 }
 
-/* Reads so many bytes, message by message, and not one more. */
-static void read_bytes(int fd, int wanted, int all)
-{
-    char buf[MESSAGE];
-    int bytes = 0;
-
-    say("recv() %.0f quarters of all bytes, rounded ...",
-        quarters(wanted, all));
-    while (bytes < wanted)
-        bytes += CHECK(recv(fd, buf, MESSAGE, 0));
-}
-
-/* First the program finds out how many bytes must be read on this kernel until
- * poll() reports POLLOUT. Then the pair is full again, and a child reads just
- * so many. A byte in the other direction, which has room, tells the child that
- * the sender is about to wait. */
-static void wait_for_room(void)
-{
-    const char *last = "last";
-    int sv[2];
-    char byte;
-
-    open_pair(SOCK_DGRAM, sv);
-    int all = fill(sv[0]);
-    int enough = drain_until_pollout(sv);
-    fill(sv[0]);
-
-    pid_t child = CHECK(fork());
-    if (child == 0) {
-        role("reader");
-        CHECK(recv(sv[0], &byte, 1, 0));
-        read_bytes(sv[1], enough, all);
-        _exit(EXIT_SUCCESS);
-    }
-    role("sender");
-    const char *result =
-        RESULT(send(sv[0], last, strlen(last), MSG_DONTWAIT), EAGAIN);
-    say("send(\"%s\", MSG_DONTWAIT) = %s", last, result);
-    say("send(\"%s\", 0) ...", last);
-    CHECK(send(sv[1], "x", 1, 0));
-
-    int n = CHECK(send(sv[0], last, strlen(last), 0));
-    reap(child);    // sv[1] is still open, because the sender has it, too
-    say("send(\"%s\", 0) = %d", last, n);
-
-    int unread = drain(sv[1]);
-    say_measured("recv() until EAGAIN: %d bytes were still unread", unread);
-
-    close_pair(sv);
-}
-
-/* Without MSG_DONTWAIT, send() would wait for a reader until all is sent. */
+/* The program plays the reader as well, so send() must not wait for it. */
 static void too_large_for_stream(void)
 {
     int sv[2];
@@ -325,27 +264,64 @@ static void too_large_for_messages(int type)
     close_pair(sv);
 }
 
+static void read_until_end_of_file(int fd)
+{
+    char buf[READ_ROOM];
+    int bytes = 0;
+    int n = CHECK(recv(fd, buf, READ_ROOM, 0));
+
+    while (n > 0) {
+        bytes += n;
+        n = CHECK(recv(fd, buf, READ_ROOM, 0));
+    }
+    say("recv(%d bytes) until end of file: %d bytes", READ_ROOM, bytes);
+}
+
+/* Step 4 has shown that only a part of the bytes fits. Now somebody reads, and
+ * send() may wait. */
+static void reader_comes(void)
+{
+    int sv[2];
+
+    open_pair(SOCK_STREAM, sv);
+    pid_t child = CHECK(fork());
+    if (child == 0) {
+        role("reader");
+        CHECK(close(sv[0]));
+        read_until_end_of_file(sv[1]);
+        _exit(EXIT_SUCCESS);
+    }
+    role("sender");
+    CHECK(close(sv[1]));
+    say("send(%d bytes, 0) ...", LARGE_MESSAGE);
+    int n = CHECK(send(sv[0], large_message, LARGE_MESSAGE, 0));
+    say("send(%d bytes, 0) = %d", LARGE_MESSAGE, n);
+
+    CHECK(close(sv[0]));
+    reap(child);
+}
+
 int main(void)
 {
     step("Nobody reads: how much can be sent, and what is lost?");
-    nobody_reads(SOCK_STREAM);
-    nobody_reads(SOCK_SEQPACKET);
-    nobody_reads(SOCK_DGRAM);
+    nobody_reads(SOCK_STREAM, MESSAGE);
+    nobody_reads(SOCK_SEQPACKET, MESSAGE);
+    nobody_reads(SOCK_DGRAM, MESSAGE);
+    nobody_reads(SOCK_STREAM, 1);
 
-    step("A larger buffer: whose, if more is to fit?");
+    step("Whose buffer is full, and who can still send?");
     whose_buffer(SOCK_STREAM);
-    whose_buffer(SOCK_SEQPACKET);
     whose_buffer(SOCK_DGRAM);
     other_direction();
 
     step("How much must be read before there is room again?");
-    read_in_pieces(SOCK_STREAM);
-
-    step("How much must be read before a send() that waits goes on?");
-    wait_for_room();
+    read_a_little();
 
     step("What if one message is larger than the whole buffer?");
     too_large_for_stream();
     too_large_for_messages(SOCK_SEQPACKET);
     too_large_for_messages(SOCK_DGRAM);
+
+    step("A send() that waits, and a reader: how much does it send?");
+    reader_comes();
 }

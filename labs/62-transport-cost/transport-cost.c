@@ -16,7 +16,7 @@
 #define _GNU_SOURCE    // for struct tcp_info and sched_setaffinity()
 #include <arpa/inet.h>
 #include <netinet/in.h>
-#ifdef __GLIBC__    // whose <netinet/tcp.h> lacks tcpi_data_segs_out
+#ifdef __GLIBC__    // the <netinet/tcp.h> of glibc lacks tcpi_data_segs_out
 #include <linux/tcp.h>
 #else
 #include <netinet/tcp.h>
@@ -32,7 +32,18 @@
 
 #include "../../common/lab.h"
 
-enum { TRIPS = 20, SMALL = 64, LARGE = 4096, PARTS = 5, PART = 16 };
+enum { TRIPS = 20, TURN = 5, SMALL = 64, LARGE = 4096, PARTS = 5, PART = 16 };
+
+/* One of the two things that a step compares. */
+struct side {
+    int family;
+    size_t size;    // of each message
+    int sv[2];
+    pid_t child;
+    int came;               // how many bytes were received
+    long switches;          // how many context switches there were
+    double times[TRIPS];    // how long each round trip took
+};
 
 /* socketpair() makes no TCP sockets, so one socket connects to the other. With
  * TCP_NODELAY each send() makes a packet at once. */
@@ -59,15 +70,20 @@ static void open_tcp_pair(int sv[2])
 }
 
 /* From here on, the lines are about this family. */
+static void speak_for(int family)
+{
+    if (family == AF_UNIX)
+        role("AF_UNIX");
+    else
+        role("TCP");
+}
+
 static void open_pair(int family, int sv[2])
 {
-    if (family == AF_UNIX) {
-        role("AF_UNIX");
+    if (family == AF_UNIX)
         CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, sv));
-    } else {
-        role("TCP");
+    else
         open_tcp_pair(sv);
-    }
 }
 
 static void close_pair(const int sv[2])
@@ -99,42 +115,66 @@ static int by_size(const void *a, const void *b)
 /* The median is the trip in the middle: half of the trips took longer. Beside
  * the times stands how much arrived. A benchmark that does not count this may
  * measure messages that nobody receives. */
-static void say_trips(size_t size, int came, double times[TRIPS])
+static void say_trips(struct side *side)
 {
+    double *times = side->times;
+
     qsort(times, TRIPS, sizeof(times[0]), by_size);
-    say("%d round trips of %zu B: %d B came", TRIPS, size, came);
+    speak_for(side->family);
+    say("%d round trips of %zu B: %d B came", TRIPS, side->size, side->came);
     say_measured("%zu B there and back: median %.1f us, fastest %.1f, "
                  "slowest %.1f",
-                 size, times[TRIPS / 2], times[0], times[TRIPS - 1]);
+                 side->size, times[TRIPS / 2], times[0], times[TRIPS - 1]);
+}
+
+/* Both have been sorted by say_trips(). */
+static void say_ratio(const struct side *above, const struct side *below)
+{
+    say_measured("this median / the median above = %.1f",
+                 below->times[TRIPS / 2] / above->times[TRIPS / 2]);
 }
 
 /* One thread plays both ends, so nobody ever waits: this is the cost of the
  * calls alone. */
-static void trips_alone(int family, size_t size)
+static void trips_alone(struct side *side, int first)
 {
     char buf[LARGE] = "";
-    int sv[2];
-    int came = 0;
-    double times[TRIPS];
+    size_t size = side->size;
 
-    open_pair(family, sv);
-    for (int i = 0; i < TRIPS; i++) {
+    for (int i = first; i < first + TURN; i++) {
         double start = microseconds();
 
-        CHECK(send(sv[0], buf, size, 0));
-        came += CHECK(recv(sv[1], buf, size, 0));
-        CHECK(send(sv[1], buf, size, 0));
-        came += CHECK(recv(sv[0], buf, size, 0));
+        CHECK(send(side->sv[0], buf, size, 0));
+        side->came += CHECK(recv(side->sv[1], buf, size, 0));
+        CHECK(send(side->sv[1], buf, size, 0));
+        side->came += CHECK(recv(side->sv[0], buf, size, 0));
 
-        times[i] = microseconds() - start;
+        side->times[i] = microseconds() - start;
     }
-    say_trips(size, came, times);
-    close_pair(sv);
 }
 
-/* From here on, this process and its children run on one processor. On several
- * ones the answer may be there before the parent has fallen asleep, and then
- * nobody has to wake up. See sched_setaffinity(2). */
+/* A machine is faster now, and slower a moment later. So the two take turns:
+ * what disturbs one of them disturbs the other one, too. */
+static void compare_alone(struct side above, struct side below)
+{
+    open_pair(above.family, above.sv);
+    open_pair(below.family, below.sv);
+
+    for (int first = 0; first < TRIPS; first += TURN) {
+        trips_alone(&above, first);
+        trips_alone(&below, first);
+    }
+    say_trips(&above);
+    say_trips(&below);
+    say_ratio(&above, &below);
+
+    close_pair(above.sv);
+    close_pair(below.sv);
+}
+
+/* From here on, this process and its children run on one processor. If there
+ * were several, the answer might be there before the parent has fallen asleep,
+ * and then nobody has to wake up. See sched_setaffinity(2). */
 static void stay_on_one_processor(void)
 {
     int processor = CHECK(sched_getcpu());
@@ -146,7 +186,8 @@ static void stay_on_one_processor(void)
 }
 
 /* How often the processor went from this process to another one: because this
- * process fell asleep, or because another one was to run at once. */
+ * process fell asleep (ru_nvcsw), or because another process was to run at once
+ * (ru_nivcsw). */
 static long context_switches(void)
 {
     struct rusage usage;
@@ -166,40 +207,61 @@ static void answer(int fd)
     }
 }
 
-static void trips_with_child(int family)
+/* The second child also has a copy of the first child's pair. This does no
+ * harm, because nobody waits for end of file. */
+static void open_pair_with_child(struct side *side)
 {
-    char buf[SMALL] = "";
-    int sv[2];
-    int came = 0;
-    double times[TRIPS];
-
-    open_pair(family, sv);
-    pid_t child = CHECK(fork());
-    if (child == 0) {
+    open_pair(side->family, side->sv);
+    side->child = CHECK(fork());
+    if (side->child == 0) {
         role("child");
-        CHECK(close(sv[0]));
-        answer(sv[1]);
+        CHECK(close(side->sv[0]));
+        answer(side->sv[1]);
         _exit(EXIT_SUCCESS);
     }
+    CHECK(close(side->sv[1]));
+}
+
+static void trips_with_child(struct side *side, int first)
+{
+    char buf[SMALL] = "";
     long before = context_switches();
-    for (int i = 0; i < TRIPS; i++) {
+
+    for (int i = first; i < first + TURN; i++) {
         double start = microseconds();
 
-        CHECK(send(sv[0], buf, SMALL, 0));
-        came += CHECK(recv(sv[0], buf, SMALL, 0));
+        CHECK(send(side->sv[0], buf, SMALL, 0));
+        side->came += CHECK(recv(side->sv[0], buf, SMALL, 0));
 
-        times[i] = microseconds() - start;
+        side->times[i] = microseconds() - start;
     }
     long after = context_switches();
-    reap(child);
+    side->switches += after - before;
+}
 
-    say_trips(SMALL, came, times);
-    say_measured("the parent's context switches: %ld", after - before);
-    close_pair(sv);
+static void compare_with_child(struct side above, struct side below)
+{
+    open_pair_with_child(&above);
+    open_pair_with_child(&below);
+
+    for (int first = 0; first < TRIPS; first += TURN) {
+        trips_with_child(&above, first);
+        trips_with_child(&below, first);
+    }
+    reap(above.child);
+    reap(below.child);
+    say_trips(&above);
+    say_measured("the parent's context switches: %ld", above.switches);
+    say_trips(&below);
+    say_measured("the parent's context switches: %ld", below.switches);
+    say_ratio(&above, &below);
+
+    CHECK(close(above.sv[0]));
+    CHECK(close(below.sv[0]));
 }
 
 /* The kernel's memory that messages from this socket take until they are read.
- * The name comes from terminals. See tcp(7), SIOCOUTQ. */
+ * On TCP the same request counts something else. See tcp(7), SIOCOUTQ. */
 static int memory(int fd)
 {
     int bytes;
@@ -249,6 +311,7 @@ static void join_on_unix(void)
     char part[PART] = "";
     int sv[2];
 
+    speak_for(AF_UNIX);
     open_pair(AF_UNIX, sv);
     CHECK(send(sv[0], part, PART, 0));
     int one = memory(sv[0]);
@@ -281,6 +344,7 @@ static void join_on_tcp(void)
 {
     int sv[2];
 
+    speak_for(AF_INET);
     open_pair(AF_INET, sv);
     send_apart(sv[0]);
     int apart = packets(sv[0]);
@@ -312,20 +376,22 @@ static void need_loopback(void)
 
 int main(void)
 {
+    struct side unix_small = {.family = AF_UNIX, .size = SMALL};
+    struct side unix_byte = {.family = AF_UNIX, .size = 1};
+    struct side unix_large = {.family = AF_UNIX, .size = LARGE};
+    struct side tcp_small = {.family = AF_INET, .size = SMALL};
+
     need_loopback();
 
     step("How long do 64 bytes take, there and back?");
-    trips_alone(AF_UNIX, SMALL);
-    trips_alone(AF_INET, SMALL);
+    compare_alone(unix_small, tcp_small);
 
     step("How much longer do 4096 bytes take than one byte?");
-    trips_alone(AF_UNIX, 1);
-    trips_alone(AF_UNIX, LARGE);
+    compare_alone(unix_byte, unix_large);
 
     step("What if another process has to wake up and answer?");
     stay_on_one_processor();
-    trips_with_child(AF_UNIX);
-    trips_with_child(AF_INET);
+    compare_with_child(unix_small, tcp_small);
 
     step("What do five small messages cost, and one that joins them?");
     join_on_unix();
