@@ -14,3 +14,7 @@ $(foreach name,$(names),\
 predict-0%: predict-% ;
 predict-%:
 	@echo "there is no lab $*; the labs are: $(numbers)" >&2; exit 2
+
+.PHONY: progress
+progress: | writable
+	@scripts/study/progress.sh
