@@ -1,11 +1,11 @@
 /*
- * 03-sendmsg-recvmsg -- how does one message from three buffers fill two?
+ * 03-sendmsg-recvmsg -- how does one message from three buffers go into two?
  *
  * sendmsg() gathers the bytes of its buffers into one message. recvmsg()
  * scatters one message over its buffers: it fills one after the other, as far
- * as the message goes. The message between the two is a row of bytes, and the
- * borders of the sender's buffers are not kept. A datagram that does not fit
- * loses its rest, and MSG_TRUNC says so.
+ * as the message goes. The message between the two calls is a row of bytes, and
+ * the borders of the sender's buffers are not kept. A datagram that does not
+ * fit loses its rest, and MSG_TRUNC says so.
  *
  *      sender                  kernel                  receiver
  *     +-------+                                        +-------+
@@ -18,6 +18,7 @@
  *
  * See sendmsg(2), recvmsg(2), recv(2), unix(7).
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -27,7 +28,7 @@
 
 enum {
     ROOM = 64,        // longer than anything that is sent here
-    SMALL_ROOM = 5    // shorter than any message of steps 3 to 5
+    SMALL_ROOM = 5    // shorter than any message of steps 4 and 5
 };
 
 /* Three buffers, one message. */
@@ -115,9 +116,9 @@ static void read_text(int fd)
     say("read() = %d \"%.*s\"", n, n, buf);
 }
 
-/* For the lines only. It compares all bits of the flags, and a set of bits
- * that it does not know is shown as a number. A program that wants to know
- * about one flag asks for one bit: if (msg.msg_flags & MSG_TRUNC). */
+/* For the printed lines only. This function compares all bits of the flags, and
+ * shows a set of bits that it does not know as a number. A program that wants
+ * to know about one flag asks for one bit: if (msg.msg_flags & MSG_TRUNC). */
 static const char *flags_text(int flags)
 {
     static char number[16];    // good until the next call
@@ -183,14 +184,20 @@ static void same_buffers_twice(void)
     CHECK(close(fd));
 }
 
-/* What is left in the queue when a step has received what it wanted? */
+/* What is left in the queue when a step has received what it wanted? EAGAIN is
+ * an answer here, and not the end of the lab. */
 static void receive_rest(int fd)
 {
     char buf[ROOM];
-    const char *result =
-        RESULT(recv(fd, buf, sizeof(buf), MSG_DONTWAIT), EAGAIN);
 
-    say("recv(room %zu, MSG_DONTWAIT) = %s", sizeof(buf), result);
+    ssize_t result = recv(fd, buf, sizeof(buf), MSG_DONTWAIT);
+    if (result == -1 && errno == EAGAIN) {
+        say("recv(room %zu, MSG_DONTWAIT) = -1 %s", sizeof(buf),
+            error_name(errno));
+        return;
+    }
+    int n = check(result, "recv()", __FILE__, __LINE__);
+    say("recv(room %zu, MSG_DONTWAIT) = %d \"%.*s\"", sizeof(buf), n, n, buf);
 }
 
 /* The first message is longer than the room, the second has just as many bytes
