@@ -94,11 +94,14 @@ static const char *shown_path(const struct sockaddr_un *address)
 }
 
 /* An abstract name with @ for its first byte, as tools show it, and with the
- * number of zeros that the length covers behind the name. */
+ * number of zeros that the length covers behind the name. An address that ends
+ * before sun_path has no name. */
 static const char *shown(const struct sockaddr_un *address, socklen_t length)
 {
     static char text[160];    // good until the next call
 
+    if (length <= address_length(0))
+        return "no name";
     if (address->sun_path[0] != '\0')
         return shown_path(address);
     if (length <= abstract_length) {
@@ -134,10 +137,10 @@ static void say_socket_files(void)
     say("socket files in this directory: %d", files);
 }
 
-/* /proc/net/unix has a line for each Unix socket. Its seventh word is the inode
- * number, by which the kernel knows the socket; fstat() tells it, too. So the
- * line can be found without knowing the name, which is the eighth word. "%*s"
- * reads a word and does not store it. */
+/* /proc/net/unix has a line for each Unix socket. The seventh word of a line is
+ * the inode number, a number that the kernel has given to the socket. fstat()
+ * tells the same number. So the line can be found without knowing the name,
+ * which is the eighth word. "%*s" reads a word and does not store it. */
 static void say_name_in_proc(int fd)
 {
     char line[256];
@@ -182,8 +185,9 @@ static void try_to_bind(const struct sockaddr_un *address, socklen_t length)
     CHECK(close(fd));
 }
 
-/* The steps send to names where different errors may come. So the caller says
- * which error is part of the lab, or 0 for none. Any other ends the lab. */
+/* The caller names the one error that may come, or 0 for none. Any other error
+ * ends the lab. Some of these calls fail only after an edit of "Break it".
+ * RESULT() wants the name of the error itself, not a variable. */
 static void try_to_send(int fd, const char *text,
                         const struct sockaddr_un *address, socklen_t length,
                         int error)
@@ -237,8 +241,8 @@ static void where_it_can_be_seen(void)
 }
 
 /* All three use the same structure: behind the name it has only zeros. They
- * pass different lengths. One process plays all three, because the kernel looks
- * at sockets, not at processes. */
+ * pass different lengths. One process plays all three, because it makes no
+ * difference which process has a socket. */
 static void end_of_abstract_name(void)
 {
     int client = CHECK(socket(AF_UNIX, SOCK_DGRAM, 0));
