@@ -52,8 +52,8 @@ static void send_to_server(int fd, const char *text)
 }
 
 /* A sender that has a name. When this function returns, the sender is gone, and
- * so is its file. But its message waits in the server's queue, and the address
- * of the sender waits with the message. */
+ * so is its file. But its message waits in the server's queue, and with the
+ * message the kernel keeps the sender's socket, which has the name. */
 static void send_with_name(const char *path, const char *text)
 {
     pid_t child = CHECK(fork());
