@@ -4,7 +4,7 @@
  * As two processes do. But fork() copies the table of descriptors and the
  * memory, and pthread_create() copies nothing. So a thread that returns closes
  * nothing, what one thread closes is closed for all, and a pointer that is sent
- * leads to the same place for both.
+ * leads to the same place for both. What fork() does not copy is the threads.
  *
  *      main                 thread
  *        |                     |
@@ -38,8 +38,8 @@ static void read_text(int fd)
     say("read() = %d \"%.*s\"", n, n, buf);
 }
 
-/* A thread begins in a function like this one. It is given a pointer to what
- * main has: here, to main's sv[1]. */
+/* A thread begins in a function like this one. Its argument is a pointer to
+ * what main has: here, to main's sv[1]. */
 static void *answer(void *arg)
 {
     const int *end = arg;
@@ -100,20 +100,14 @@ static void thread_returns(void)
     CHECK(close(sv[0]));
 }
 
-/* In lab 1 each process closed the end that it did not use. */
-static void close_unused(int fd)
-{
-    int closed = CHECK(close(fd));
-
-    say("close(sv[0]) = %d", closed);
-}
-
-static void *close_in_thread(void *arg)
+/* Closes the number that main has in sv[0]. */
+static void *close_main_end(void *arg)
 {
     const int *end = arg;
 
     role("thread");
-    close_unused(*end);
+    int closed = CHECK(close(*end));
+    say("close(sv[0]) = %d", closed);
     return NULL;
 }
 
@@ -125,52 +119,6 @@ static void try_to_write(int fd)
     say("write(sv[0], \"%s\") = %s", text, result);
 }
 
-/* Main writes when the thread has returned. */
-static void thread_closes(void)
-{
-    int sv[2];
-    pthread_t thread;
-
-    CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, sv));
-    CHECK_PTHREAD(pthread_create(&thread, NULL, close_in_thread, &sv[0]));
-    CHECK_PTHREAD(pthread_join(thread, NULL));
-
-    try_to_write(sv[0]);
-
-    CHECK(close(sv[1]));    // sv[0] is closed
-}
-
-/* Main writes when the child has exited, and keeps its own sv[1]. So there is
- * still an open socket that takes what main writes. */
-static void child_closes(void)
-{
-    int sv[2];
-
-    CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, sv));
-    pid_t child = CHECK(fork());
-    if (child == 0) {
-        role("child");
-        close_unused(sv[0]);
-        _exit(EXIT_SUCCESS);
-    }
-    reap(child);
-
-    try_to_write(sv[0]);
-
-    CHECK(close(sv[0]));
-    CHECK(close(sv[1]));
-}
-
-static void *close_and_read(void *arg)
-{
-    const int *sv = arg;    // main's array
-
-    role("thread");
-    close_unused(sv[0]);
-    read_text(sv[1]);
-    return NULL;
-}
-
 static void *read_mail(void *arg)
 {
     const int *end = arg;
@@ -180,25 +128,25 @@ static void *read_mail(void *arg)
     return NULL;
 }
 
-/* Main does not know what the thread has closed. Main makes another pair, for a
- * second thread, and then writes to the first pair. The second thread starts
- * after that, or it could print its line before main prints the result. */
-static void number_is_taken(void)
+/* Main writes the same text twice. Between the two calls main makes another
+ * pair, for a second thread, the stranger. That thread starts last, or it could
+ * print its line before main prints the result. */
+static void thread_closes(void)
 {
-    const char *text = "dear thread";
     int sv[2];
     int other[2];
     pthread_t thread;
     pthread_t stranger;
 
     CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, sv));
-    CHECK_PTHREAD(pthread_create(&thread, NULL, close_and_read, sv));
+    CHECK_PTHREAD(pthread_create(&thread, NULL, close_main_end, &sv[0]));
     CHECK_PTHREAD(pthread_join(thread, NULL));
 
+    try_to_write(sv[0]);
     CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, other));
     say("socketpair(other): other[0] - sv[0] = %d", other[0] - sv[0]);
-    int n = CHECK(write(sv[0], text, strlen(text)));
-    say("write(sv[0], \"%s\") = %d", text, n);
+    try_to_write(sv[0]);
+
     CHECK_PTHREAD(pthread_create(&stranger, NULL, read_mail, &other[1]));
     CHECK_PTHREAD(pthread_join(stranger, NULL));
 
@@ -207,7 +155,7 @@ static void number_is_taken(void)
     CHECK(close(other[1]));
 }
 
-static int number;    // main's; its address is sent
+static int number;    // the variable whose address is sent
 
 /* The thread and the child do the same with the pointer that they receive. */
 static void follow_pointer(int fd)
@@ -216,7 +164,7 @@ static void follow_pointer(int fd)
     int n = CHECK(recv(fd, &pointer, sizeof(pointer), 0));
 
     if (n == 0)
-        return;    // main has failed and is gone: there is no pointer
+        return;    // only in the child: main has failed, so no pointer came
     int found = *pointer;
     *pointer = 3;
     say("recv(pointer): *pointer was %d, is now %d", found, *pointer);
@@ -279,6 +227,46 @@ static void pointer_to_child(void)
     CHECK(close(sv[0]));
 }
 
+static void *answer_with_number(void *arg)
+{
+    const int *end = arg;
+    char text[32];
+
+    role("thread");
+    read_text(*end);
+    snprintf(text, sizeof(text), "number is %d", number);
+    write_text(*end, text);
+    return NULL;
+}
+
+/* The child does what main does in step 1: it writes to sv[0], and reads the
+ * answer there. Main only waits for the child and for the thread. */
+static void child_asks(void)
+{
+    const char *question = "which number?";
+    int sv[2];
+    pthread_t thread;
+
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, sv));
+    number = 1;
+    CHECK_PTHREAD(pthread_create(&thread, NULL, answer_with_number, &sv[1]));
+
+    pid_t child = CHECK(fork());
+    if (child == 0) {
+        role("child");
+        number = 2;
+        say("number = %d, then write(\"%s\") ...", number, question);
+        CHECK(write(sv[0], question, strlen(question)));
+        read_text(sv[0]);
+        _exit(EXIT_SUCCESS);
+    }
+    reap(child);
+    CHECK_PTHREAD(pthread_join(thread, NULL));
+
+    CHECK(close(sv[0]));
+    CHECK(close(sv[1]));
+}
+
 int main(void)
 {
     step("Two threads talk. Who closes which end, and when?");
@@ -287,14 +275,13 @@ int main(void)
     step("The thread has returned. Is its end closed?");
     thread_returns();
 
-    step("Who closes sv[0] for main, too: a thread or a child?");
+    step("A thread has closed sv[0]. What does main's write() do?");
     thread_closes();
-    child_closes();
-
-    step("Main makes another pair. Who reads what main writes to sv[0]?");
-    number_is_taken();
 
     step("A pointer is sent. What does its receiver find there?");
     pointer_to_thread();
     pointer_to_child();
+
+    step("The process has two threads and forks. Who answers the child?");
+    child_asks();
 }

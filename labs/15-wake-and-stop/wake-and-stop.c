@@ -3,19 +3,18 @@
  *
  * To close the thread's own end wakes nobody. To close the other end is end of
  * file, but only if no copy of that end is left. shutdown() ends the connection
- * itself: it wakes whoever waits at either end, and copies do not matter. It
- * also ends accept(), and poll() reports it.
+ * itself: it wakes whoever waits at either end, in recv(), send() or poll(),
+ * and copies do not matter.
  *
  *          the other end                  the thread's own end
  *     main --- [ sv[0] ]================[ sv[1] ] --- reader, inside recv()
  *
- * See shutdown(2), close(2), recv(2), accept(2), poll(2), unix(7).
+ * See shutdown(2), close(2), recv(2), send(2), poll(2), unix(7).
  */
 #include <poll.h>
 #include <pthread.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "../../common/lab.h"
@@ -24,11 +23,22 @@ enum { SMALL_BUFFER = 8192, SENT = 50000 };
 
 static const char message[SENT];    // what is in it does not matter
 
-/* The reader wants one byte more than main sends at first. So its recv() waits
- * for that byte, or until no more can come. */
-static void *reader(void *end)
+/* A pair that has no room for the whole message, in either direction. */
+static void open_small_pair(int sv[2])
 {
-    int fd = *(int *)end;
+    const int size = SMALL_BUFFER;
+
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, sv));
+    for (int i = 0; i < 2; i++)
+        CHECK(setsockopt(sv[i], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)));
+}
+
+/* The reader wants one byte more than main sends at first. So its recv() waits
+ * for that byte, or until no more can come. The reader gets main's sv[1] when
+ * it starts, and does not look there again: main may close this number. */
+static void *reader(void *arg)
+{
+    int fd = *(const int *)arg;
     char buf[SENT + 1];
 
     role("reader");
@@ -41,16 +51,14 @@ static void *reader(void *end)
     return NULL;
 }
 
-/* Makes the pair and starts a reader at sv[1]. The pair has no room for the
- * whole message, so send() returns only when the reader has taken a part of it.
- * Then the reader is inside recv(), and must stay there for one more byte. */
+/* Starts a reader at sv[1]. There is no room for the whole message, so send()
+ * returns only when the reader has taken a part of it. Then the reader is
+ * inside recv(), and must stay there for one more byte. */
 static pthread_t start_reader(int sv[2])
 {
-    const int size = SMALL_BUFFER;
     pthread_t thread;
 
-    CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, sv));
-    CHECK(setsockopt(sv[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)));
+    open_small_pair(sv);
     CHECK_PTHREAD(pthread_create(&thread, NULL, reader, &sv[1]));
 
     int n = CHECK(send(sv[0], message, sizeof(message), 0));
@@ -67,8 +75,8 @@ static int copy_end(int sv[2])
     return copy;
 }
 
-/* If close() woke the reader, the last byte would come too late for its first
- * recv(). */
+/* The last byte is sent after close(). The reader's first recv() gets this byte
+ * only if close() has not woken the reader. */
 static void close_own_end(void)
 {
     int sv[2];
@@ -120,8 +128,8 @@ static void shut_down_own_end(void)
     int sv[2];
     pthread_t thread = start_reader(sv);
 
-    say("shutdown(sv[1], SHUT_RDWR) ...");
-    CHECK(shutdown(sv[1], SHUT_RDWR));
+    say("shutdown(sv[1], SHUT_RD) ...");
+    CHECK(shutdown(sv[1], SHUT_RD));
     CHECK_PTHREAD(pthread_join(thread, NULL));
     const char *result = RESULT(send(sv[0], "!", 1, MSG_NOSIGNAL), EPIPE);
     say("send(sv[0], \"!\") = %s", result);
@@ -148,6 +156,44 @@ static void shut_down_other_end_with_copy(void)
     CHECK(close(sv[1]));
 }
 
+/* Sends the message, and then what send() has not taken of it. */
+static void *writer(void *arg)
+{
+    int fd = *(const int *)arg;
+
+    role("writer");
+    say("send(%zu bytes) ...", sizeof(message));
+    int n = CHECK(send(fd, message, sizeof(message), MSG_NOSIGNAL));
+    say_measured("send(%zu bytes) = %d", sizeof(message), n);
+
+    size_t rest = sizeof(message) - (size_t)n;
+    const char *result =
+        RESULT(send(fd, message + n, rest, MSG_NOSIGNAL), EPIPE);
+    say("send(the rest) = %s", result);
+    return NULL;
+}
+
+/* When main has received the first byte, the writer is inside send(), and must
+ * stay there: there is no room for the whole message. */
+static void shut_down_under_writer(void)
+{
+    int sv[2];
+    char byte;
+    pthread_t thread;
+
+    open_small_pair(sv);
+    CHECK_PTHREAD(pthread_create(&thread, NULL, writer, &sv[1]));
+
+    int n = CHECK(recv(sv[0], &byte, 1, 0));
+    say("recv(sv[0], 1 byte) = %d", n);
+    say("shutdown(sv[0], SHUT_RD) ...");
+    CHECK(shutdown(sv[0], SHUT_RD));
+
+    CHECK_PTHREAD(pthread_join(thread, NULL));
+    CHECK(close(sv[0]));
+    CHECK(close(sv[1]));
+}
+
 static void send_text(int fd, const char *text)
 {
     say("send(\"%s\") ...", text);
@@ -162,56 +208,6 @@ static void receive(int fd)
     say("recv() = %d \"%.*s\"", n, n, buf);
 }
 
-/* One client comes. Then the server waits for another one. */
-static void *server(void *arg)
-{
-    int listener = *(int *)arg;
-
-    role("server");
-    int peer = CHECK(accept(listener, NULL, NULL));
-    say("accept() -> peer");
-    send_text(peer, "hello");
-    CHECK(close(peer));
-
-    const char *result = RESULT(accept(listener, NULL, NULL), EINVAL);
-    say("accept() = %s", result);
-    return NULL;
-}
-
-/* It makes no difference whether the server is already inside its second
- * accept() when main calls shutdown(), or comes to it later. */
-static void stop_accepting(void)
-{
-    const struct sockaddr_un address = {.sun_family = AF_UNIX,
-                                        .sun_path = "server.sock"};
-    const struct sockaddr *name = (const struct sockaddr *)&address;
-    pthread_t thread;
-
-    int listener = CHECK(socket(AF_UNIX, SOCK_STREAM, 0));
-    CHECK(bind(listener, name, sizeof(address)));
-    CHECK(listen(listener, 1));
-    CHECK_PTHREAD(pthread_create(&thread, NULL, server, &listener));
-
-    int first = CHECK(socket(AF_UNIX, SOCK_STREAM, 0));
-    say("connect(\"%s\") ...", address.sun_path);
-    CHECK(connect(first, name, sizeof(address)));
-    receive(first);
-
-    say("shutdown(listener, SHUT_RDWR) ...");
-    CHECK(shutdown(listener, SHUT_RDWR));
-    CHECK_PTHREAD(pthread_join(thread, NULL));
-
-    int second = CHECK(socket(AF_UNIX, SOCK_STREAM, 0));
-    const char *result =
-        RESULT(connect(second, name, sizeof(address)), ECONNREFUSED);
-    say("connect(\"%s\") = %s", address.sun_path, result);
-
-    CHECK(close(first));
-    CHECK(close(second));
-    CHECK(close(listener));
-    CHECK(unlink(address.sun_path));
-}
-
 static const char *event_names(short events)
 {
     if (events == 0)
@@ -223,7 +219,7 @@ static const char *event_names(short events)
     return "other events";
 }
 
-enum { WORK, STOP };    // what the worker waits for
+enum { WORK = 0, STOP = 1 };    // what the worker waits for
 
 /* The worker looks at stop first. If it looked at work first, it would not stop
  * as long as there is more work. */
@@ -233,7 +229,7 @@ static void *worker(void *arg)
 
     role("worker");
     for (;;) {
-        int n = CHECK(poll(ends, 2, -1));
+        int n = CHECK(poll(ends, 2, -1));    // -1: as long as it takes
         say("poll() = %d, work[1]: %s, stop[1]: %s", n,
             event_names(ends[WORK].revents), event_names(ends[STOP].revents));
 
@@ -255,8 +251,10 @@ static void stop_polling(void)
     CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, stop));
     int copy = CHECK(dup(stop[0]));
     say("dup(stop[0]) -> copy");
-    struct pollfd ends[] = {[WORK] = {.fd = work[1], .events = POLLIN},
-                            [STOP] = {.fd = stop[1], .events = POLLIN}};
+    struct pollfd ends[2] = {
+        {.fd = work[1], .events = POLLIN},    // WORK
+        {.fd = stop[1], .events = POLLIN}     // STOP
+    };
     CHECK_PTHREAD(pthread_create(&thread, NULL, worker, ends));
 
     send_text(work[0], "dig");
@@ -285,9 +283,9 @@ int main(void)
     shut_down_own_end();
     shut_down_other_end_with_copy();
 
-    step("A thread waits in accept(). What ends it?");
-    stop_accepting();
+    step("A thread waits in send(). What does shutdown() do to it?");
+    shut_down_under_writer();
 
-    step("A thread waits in poll() for work. How is it told to stop?");
+    step("A worker waits for two sockets in poll(). How is it told to stop?");
     stop_polling();
 }

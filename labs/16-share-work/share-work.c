@@ -1,14 +1,15 @@
 /*
  * 16-share-work -- how do several threads share work from one socket?
  *
- * All of them call recv() at the same end. Each message goes to exactly one of
- * them, and which one is chance. End of file is for all. poll() tells several
- * of them of a message that only one can get. A stream has no messages, so
- * there a worker needs a lock while it reads all bytes of one message.
+ * All of them call recv() at the same end, and each message goes to one of
+ * them. What poll() or MSG_PEEK saw may be gone a moment later, because another
+ * worker has taken it. A stream has no messages, so there a worker holds a lock
+ * until it has all bytes of one message. The end is for all, and comes after
+ * the last message.
  *
- *                                                     +-- worker
- *     main --- [ sv[0] ]  [dig] [fill] -->  [ sv[1] ] +-- worker
- *                                                     +-- worker
+ *                                                         +-- worker
+ *     main --- [ sv[0] ] ===== [fill] [dig] --> [ sv[1] ] +-- worker
+ *                                                         +-- worker
  *
  * See recv(2), poll(2), shutdown(2), pthread_mutex_lock(3), unix(7).
  */
@@ -21,99 +22,76 @@
 
 #include "../../common/lab.h"
 
-enum { WORKERS = 3, MESSAGES = 6 };
+enum { WORKERS = 3, JOBS = 6 };
 
-/* All workers have the same end. */
-static void start_workers(pthread_t threads[WORKERS], void *(*work)(void *),
-                          void *arg)
-{
-    for (int i = 0; i < WORKERS; i++)
-        CHECK_PTHREAD(pthread_create(&threads[i], NULL, work, arg));
-}
+enum { ROOM = 64 };    // more than any text that is sent here
 
-static void join_workers(const pthread_t threads[WORKERS])
-{
-    for (int i = 0; i < WORKERS; i++)
-        CHECK_PTHREAD(pthread_join(threads[i], NULL));
-}
-
-static void send_text(int fd, const char *text)
-{
-    say("send(\"%s\") ...", text);
-    CHECK(send(fd, text, strlen(text), 0));
-}
-
-static int receive(int fd)
-{
-    char buf[64];    // longer than anything that is sent here
-    int n = CHECK(recv(fd, buf, sizeof(buf), 0));
-
-    say("recv() = %d \"%.*s\"", n, n, buf);
-    return n;
-}
-
-/* Receives once, and answers if it was a message. */
-static void *worker(void *end)
-{
-    int fd = *(int *)end;
-
-    role("worker");
-    int n = receive(fd);
-    if (n > 0)
-        send_text(fd, "done");
-    return NULL;
-}
-
-/* When the answer has come, one worker is done. The others have one name, so
- * the order of their lines does not matter. */
-static void one_message(void)
-{
-    int sv[2];
-    pthread_t threads[WORKERS];
-
-    CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, sv));
-    start_workers(threads, worker, &sv[1]);
-
-    send_text(sv[0], "dig");
-    receive(sv[0]);
-    say("shutdown(sv[0], SHUT_WR) ...");
-    CHECK(shutdown(sv[0], SHUT_WR));
-
-    join_workers(threads);
-    CHECK(close(sv[0]));
-    CHECK(close(sv[1]));
-}
-
-struct counter {
+/* What a worker of steps 1 and 5 has. A job is a message: one number. */
+struct worker {
     pthread_t thread;
-    int fd;                     // the same end for all
-    int taken[MESSAGES + 1];    // how many messages of each length
+    int end;            // the same for all workers
+    int taken[JOBS];    // how many times this worker has taken each job
 };
 
-/* Takes what it can get, and keeps silent. */
-static void *counting_worker(void *arg)
+/* Says that it is ready, and takes jobs until the end comes. */
+static void *work(void *arg)
 {
-    struct counter *self = arg;
-    char buf[MESSAGES];
+    struct worker *self = arg;
+    int job;
 
     role("worker");
+    CHECK(send(self->end, "ready", 5, 0));
     for (;;) {
-        int n = CHECK(recv(self->fd, buf, sizeof(buf), 0));
+        int n = CHECK(recv(self->end, &job, sizeof(job), 0));
         if (n == 0)
             return NULL;
-        self->taken[n]++;
+        self->taken[job]++;
     }
 }
 
-static void add_up(const struct counter workers[WORKERS])
+static void start_workers(struct worker workers[WORKERS], int end)
+{
+    for (int i = 0; i < WORKERS; i++) {
+        workers[i].end = end;
+        CHECK_PTHREAD(
+            pthread_create(&workers[i].thread, NULL, work, &workers[i]));
+    }
+}
+
+static void send_job(int fd, int job)
+{
+    CHECK(send(fd, &job, sizeof(job), 0));
+}
+
+/* How many times all workers together have taken this job. */
+static int times_taken(const struct worker workers[WORKERS], int job)
+{
+    int times = 0;
+
+    for (int i = 0; i < WORKERS; i++)
+        times += workers[i].taken[job];
+    return times;
+}
+
+static int share_of(const struct worker *worker)
+{
+    int sum = 0;
+
+    for (int job = 0; job < JOBS; job++)
+        sum += worker->taken[job];
+    return sum;
+}
+
+/* Waits until the workers have ended, and says what they have taken. */
+static void join_and_count(const struct worker workers[WORKERS])
 {
     int once = 0, more = 0, never = 0;
 
-    for (int length = 1; length <= MESSAGES; length++) {
-        int times = 0;
-        for (int i = 0; i < WORKERS; i++)
-            times += workers[i].taken[length];
+    for (int i = 0; i < WORKERS; i++)
+        CHECK_PTHREAD(pthread_join(workers[i].thread, NULL));
 
+    for (int job = 0; job < JOBS; job++) {
+        int times = times_taken(workers, job);
         if (times == 0)
             never++;
         else if (times == 1)
@@ -121,47 +99,35 @@ static void add_up(const struct counter workers[WORKERS])
         else
             more++;
     }
-    say("taken once: %d, more than once: %d, never: %d", once, more, never);
+    say("jobs taken once: %d, more than once: %d, never: %d", once, more,
+        never);
+    for (int i = 0; i < WORKERS; i++)
+        say_measured("worker %d took %d jobs", i + 1, share_of(&workers[i]));
 }
 
-static void say_shares(const struct counter workers[WORKERS])
+/* All workers are ready when main sends the first job. */
+static void share_jobs(void)
 {
-    for (int i = 0; i < WORKERS; i++) {
-        int sum = 0;
-        for (int length = 1; length <= MESSAGES; length++)
-            sum += workers[i].taken[length];
-        say_measured("worker %d took %d messages", i + 1, sum);
-    }
-}
-
-/* There is one message of each length, so its length says which one it is. */
-static void many_messages(void)
-{
-    static const char bytes[MESSAGES];
-    struct counter workers[WORKERS] = {0};
+    struct worker workers[WORKERS] = {0};
+    char buf[5];
     int sv[2];
 
     CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, sv));
-    for (int i = 0; i < WORKERS; i++) {
-        workers[i].fd = sv[1];
-        CHECK_PTHREAD(pthread_create(&workers[i].thread, NULL, counting_worker,
-                                     &workers[i]));
-    }
-
-    say("send() of %d messages, then shutdown(sv[0], SHUT_WR) ...", MESSAGES);
-    for (size_t length = 1; length <= MESSAGES; length++)
-        CHECK(send(sv[0], bytes, length, 0));
-    CHECK(shutdown(sv[0], SHUT_WR));
+    start_workers(workers, sv[1]);
     for (int i = 0; i < WORKERS; i++)
-        CHECK_PTHREAD(pthread_join(workers[i].thread, NULL));
+        CHECK(recv(sv[0], buf, sizeof(buf), 0));
 
-    add_up(workers);
-    say_shares(workers);
+    say("send() of %d jobs, then shutdown(sv[0], SHUT_WR) ...", JOBS);
+    for (int job = 0; job < JOBS; job++)
+        send_job(sv[0], job);
+    CHECK(shutdown(sv[0], SHUT_WR));
+
+    join_and_count(workers);
     CHECK(close(sv[0]));
     CHECK(close(sv[1]));
 }
 
-/* What worker A and worker B have in steps 3 and 4: the end that they share,
+/* What worker A and worker B have in steps 2 to 4: the end that they share,
  * and each an end of a second pair, over which they tell each other whose turn
  * it is. So chance has no part in these steps. */
 struct ends {
@@ -181,9 +147,64 @@ static void wait_for_turn(int turn)
     CHECK(recv(turn, &dot, 1, 0));
 }
 
+static void send_text(int fd, const char *text)
+{
+    say("send(\"%s\") ...", text);
+    CHECK(send(fd, text, strlen(text), 0));
+}
+
+static void look(int fd)
+{
+    struct pollfd polled = {.fd = fd, .events = POLLIN};
+
+    int ready = CHECK(poll(&polled, 1, -1));    // -1: as long as it takes
+    say("poll(POLLIN) = %d", ready);
+}
+
+static void take(int fd)
+{
+    char buf[ROOM];
+
+    const char *result =
+        RESULT(recv(fd, buf, sizeof(buf), MSG_DONTWAIT), EAGAIN);
+    say("recv(MSG_DONTWAIT) = %s", result);
+}
+
+/* A polls, B polls, A receives, B receives. */
+static void *poller_a(void *arg)
+{
+    const struct ends *ends = arg;
+
+    role("worker A");
+    look(ends->work);
+    pass_turn(ends->turn);
+
+    wait_for_turn(ends->turn);
+    take(ends->work);
+    pass_turn(ends->turn);
+    return NULL;
+}
+
+static void *poller_b(void *arg)
+{
+    const struct ends *ends = arg;
+
+    role("worker B");
+    wait_for_turn(ends->turn);
+    look(ends->work);
+    pass_turn(ends->turn);
+
+    wait_for_turn(ends->turn);
+    take(ends->work);
+    return NULL;
+}
+
+/* The form of every function that pthread_create() starts. */
+typedef void *thread_function(void *arg);
+
 /* Starts worker A and worker B at the same end, and waits for both. */
-static void run_two_workers(int end, void *(*work_a)(void *),
-                            void *(*work_b)(void *))
+static void run_two_workers(int end, thread_function *work_a,
+                            thread_function *work_b)
 {
     int turn[2];
     pthread_t a, b;
@@ -200,50 +221,6 @@ static void run_two_workers(int end, void *(*work_a)(void *),
     CHECK(close(turn[1]));
 }
 
-static void look(int fd)
-{
-    struct pollfd polled = {.fd = fd, .events = POLLIN};
-
-    int ready = CHECK(poll(&polled, 1, -1));
-    say("poll(POLLIN) = %d", ready);
-}
-
-static void take(int fd)
-{
-    char buf[64];    // longer than the message
-
-    const char *result =
-        RESULT(recv(fd, buf, sizeof(buf), MSG_DONTWAIT), EAGAIN);
-    say("recv(MSG_DONTWAIT) = %s", result);
-}
-
-/* A polls, B polls, A receives, B receives. */
-static void *poller_a(void *arg)
-{
-    const struct ends *ends = arg;
-
-    role("worker A");
-    look(ends->work);
-    pass_turn(ends->turn);
-    wait_for_turn(ends->turn);
-    take(ends->work);
-    pass_turn(ends->turn);
-    return NULL;
-}
-
-static void *poller_b(void *arg)
-{
-    const struct ends *ends = arg;
-
-    role("worker B");
-    wait_for_turn(ends->turn);
-    look(ends->work);
-    pass_turn(ends->turn);
-    wait_for_turn(ends->turn);
-    take(ends->work);
-    return NULL;
-}
-
 static void poll_for_one_message(void)
 {
     int sv[2];
@@ -256,9 +233,6 @@ static void poll_for_one_message(void)
     CHECK(close(sv[1]));
 }
 
-/* Two digits for the length, then the text, and so on. */
-static const char stream_of_messages[] = "03dig04fill";
-
 static int receive_bytes(int fd, char *buf, size_t wanted)
 {
     int n = CHECK(recv(fd, buf, wanted, 0));
@@ -266,6 +240,56 @@ static int receive_bytes(int fd, char *buf, size_t wanted)
     say("recv(%zu bytes) = %d \"%.*s\"", wanted, n, n, buf);
     return n;
 }
+
+static void receive_text(int fd, size_t length)
+{
+    char text[ROOM];
+
+    receive_bytes(fd, text, length);
+}
+
+/* A asks how long the next message is, B receives, A receives. */
+static void *asker_a(void *arg)
+{
+    const struct ends *ends = arg;
+
+    role("worker A");
+    int length = CHECK(recv(ends->work, NULL, 0, MSG_PEEK | MSG_TRUNC));
+    say("recv(0 bytes, MSG_PEEK | MSG_TRUNC) = %d", length);
+    pass_turn(ends->turn);
+
+    wait_for_turn(ends->turn);
+    receive_text(ends->work, (size_t)length);
+    take(ends->work);    // is something left?
+    return NULL;
+}
+
+static void *receiver_b(void *arg)
+{
+    const struct ends *ends = arg;
+
+    role("worker B");
+    wait_for_turn(ends->turn);
+    receive_text(ends->work, ROOM);
+    pass_turn(ends->turn);
+    return NULL;
+}
+
+static void ask_for_length(void)
+{
+    int sv[2];
+
+    CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, sv));
+    send_text(sv[0], "dig");
+    send_text(sv[0], "fill");
+    run_two_workers(sv[1], asker_a, receiver_b);
+
+    CHECK(close(sv[0]));
+    CHECK(close(sv[1]));
+}
+
+/* Two digits for the length, then the text, and so on. */
+static const char stream_of_messages[] = "03dig04fill";
 
 /* These digits are the program's own. A length from somebody else must be
  * checked first: see lab 5. */
@@ -278,23 +302,36 @@ static size_t receive_length(int fd)
     return strtoul(digits, NULL, 10);
 }
 
-static void receive_text(int fd, size_t length)
-{
-    char text[100];
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
-    receive_bytes(fd, text, length);
+/* As pthread_mutex_lock(), but it does not wait: EBUSY if another thread has
+ * the lock. */
+static void try_lock(void)
+{
+    int error = pthread_mutex_trylock(&lock);
+
+    if (error == 0)
+        say("pthread_mutex_trylock() = 0");
+    else
+        say("pthread_mutex_trylock() = %s", error_name(error));
 }
 
-/* Between the length and the text, it is worker B's turn. */
+/* The lock for each recv(). Between the two, it is worker B's turn. */
 static void *reader_a(void *arg)
 {
     const struct ends *ends = arg;
 
     role("worker A");
+    CHECK_PTHREAD(pthread_mutex_lock(&lock));
     size_t length = receive_length(ends->work);
+    CHECK_PTHREAD(pthread_mutex_unlock(&lock));
+
     pass_turn(ends->turn);
     wait_for_turn(ends->turn);
+
+    CHECK_PTHREAD(pthread_mutex_lock(&lock));
     receive_text(ends->work, length);
+    CHECK_PTHREAD(pthread_mutex_unlock(&lock));
     return NULL;
 }
 
@@ -304,38 +341,40 @@ static void *reader_b(void *arg)
 
     role("worker B");
     wait_for_turn(ends->turn);
+    try_lock();
     receive_length(ends->work);
+    CHECK_PTHREAD(pthread_mutex_unlock(&lock));
     pass_turn(ends->turn);
     return NULL;
 }
 
-/* The lock of whoever reads a message. Only step 4 uses it. */
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-
-/* As reader_a(). But it keeps the lock until it has the whole message. */
-static void *locking_a(void *arg)
+/* The lock for the whole message. It is worker B's turn at the same place. */
+static void *message_reader_a(void *arg)
 {
     const struct ends *ends = arg;
 
     role("worker A");
     CHECK_PTHREAD(pthread_mutex_lock(&lock));
     size_t length = receive_length(ends->work);
+
     pass_turn(ends->turn);
     wait_for_turn(ends->turn);
+
     receive_text(ends->work, length);
     CHECK_PTHREAD(pthread_mutex_unlock(&lock));
     return NULL;
 }
 
-/* It comes between the length and the text, and has to wait for the lock. */
-static void *locking_b(void *arg)
+/* The lock is worker A's, so B gives the turn back and waits for the lock. */
+static void *message_reader_b(void *arg)
 {
     const struct ends *ends = arg;
 
     role("worker B");
     wait_for_turn(ends->turn);
-    say("pthread_mutex_lock() ...");
+    try_lock();
     pass_turn(ends->turn);
+
     CHECK_PTHREAD(pthread_mutex_lock(&lock));
     size_t length = receive_length(ends->work);
     receive_text(ends->work, length);
@@ -344,7 +383,7 @@ static void *locking_b(void *arg)
 }
 
 /* Both messages are in the queue before the workers start. */
-static void read_stream(void *(*work_a)(void *), void *(*work_b)(void *))
+static void read_stream(thread_function *work_a, thread_function *work_b)
 {
     int sv[2];
 
@@ -356,41 +395,43 @@ static void read_stream(void *(*work_a)(void *), void *(*work_b)(void *))
     CHECK(close(sv[1]));
 }
 
-/* As one_message(), but this type has no end of file. The workers' own end is
- * shut down. */
-static void stop_without_end_of_file(void)
+/* The workers start when everything has been sent, and their end has been shut
+ * down. */
+static void stop_with_jobs_in_queue(void)
 {
+    struct worker workers[WORKERS] = {0};
     int sv[2];
-    pthread_t threads[WORKERS];
 
     CHECK(socketpair(AF_UNIX, SOCK_DGRAM, 0, sv));
-    start_workers(threads, worker, &sv[1]);
-
-    send_text(sv[0], "stop");
-    receive(sv[0]);
-    say("shutdown(sv[1], SHUT_RD) ...");
+    say("send() of %d jobs, then shutdown(sv[1], SHUT_RD) ...", JOBS);
+    for (int job = 0; job < JOBS; job++)
+        send_job(sv[0], job);
     CHECK(shutdown(sv[1], SHUT_RD));
+    const char *result = RESULT(send(sv[0], "more", 4, 0), EPIPE);
+    say("send(\"more\") = %s", result);
 
-    join_workers(threads);
+    say("%d workers start ...", WORKERS);
+    start_workers(workers, sv[1]);
+    join_and_count(workers);
     CHECK(close(sv[0]));
     CHECK(close(sv[1]));
 }
 
 int main(void)
 {
-    step("One message comes, then the end. Who receives what?");
-    one_message();
-
-    step("More messages come. Who takes how many?");
-    many_messages();
+    step("Six jobs for three workers. Who takes how many?");
+    share_jobs();
 
     step("Two workers poll for one message. What do they get?");
     poll_for_one_message();
 
-    step("Two workers read one stream. Who gets which bytes?");
-    read_stream(reader_a, reader_b);
-    read_stream(locking_a, locking_b);
+    step("A asks how long the next message is. What does A receive?");
+    ask_for_length();
 
-    step("A datagram pair has no end of file. What stops all workers?");
-    stop_without_end_of_file();
+    step("Two workers read one stream with a lock. Who gets which bytes?");
+    read_stream(reader_a, reader_b);
+    read_stream(message_reader_a, message_reader_b);
+
+    step("Jobs wait when main says that it is the end. Who takes them?");
+    stop_with_jobs_in_queue();
 }
