@@ -129,8 +129,9 @@ struct session {
 static int recv_calls;         // since receive_message() was called
 static bool sender_is_slow;    // it sends one byte for each dot that it gets
 
-/* One recv() returns one piece, as long as it happens to be. Your own program
- * needs no dot: here the dot makes sure that there is one byte at a time. */
+/* One recv() returns one piece. Its length can be anything from 1 to room, or 0
+ * at end of file. Your own program needs no dot: here the dot makes sure that
+ * there is one byte at a time. */
 static int receive_piece(int fd, char *buf, int room)
 {
     if (sender_is_slow)
@@ -234,8 +235,9 @@ static void from_quick_sender(const char *bytes, struct session *session)
 }
 
 /* The slowest sender that there can be: no recv() ever finds more than one of
- * its bytes. At the end it waits for one more dot. If it exited and the dot was
- * not read, the receiver would get ECONNRESET and no end of file: see lab 1,
+ * its bytes. After the last byte the receiver asks for the digits of another
+ * message, so one more dot comes. The sender has to read this dot, too:
+ * otherwise the receiver would get ECONNRESET and no end of file, see lab 1,
  * edit 2. */
 static void send_slowly(int fd, const char *bytes)
 {
@@ -244,7 +246,7 @@ static void send_slowly(int fd, const char *bytes)
     say("send() for each byte of \"%s\" ...", bytes);
     for (const char *byte = bytes; *byte != '\0'; byte++) {
         if (CHECK(recv(fd, &dot, 1, 0)) == 0)
-            return;    // the receiver has given up
+            return;    // only in edit 1: the receiver has given up
         CHECK(send(fd, byte, 1, 0));
     }
     CHECK(recv(fd, &dot, 1, 0));
