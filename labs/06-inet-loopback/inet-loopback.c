@@ -1,8 +1,8 @@
 /*
  * 06-inet-loopback -- what changes when the address is 127.0.0.1?
  *
- * The address does, and the calls do not. In AF_UNIX only a socket that was
- * bound has an address. In AF_INET each socket that sends has a port, because
+ * The address does, and the calls do not. In AF_UNIX a client that did not call
+ * bind() has no address. In AF_INET each socket that sends has a port, because
  * the answer is a packet, and a packet has to know where to go. If the program
  * chooses no port, the kernel does.
  *
@@ -12,9 +12,11 @@
  * See unix(7), ip(7), tcp(7), udp(7), bind(2), accept(2), getsockname(2).
  */
 #include <arpa/inet.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -22,7 +24,8 @@
 #include "../../common/lab.h"
 
 /* An address of either family: `any`, `un` and `in` are the same bytes. bind(),
- * connect(), accept() and the others take `any`, and the length beside it. */
+ * connect(), accept() and the others take `any`, and the length beside it. The
+ * largest is `un`: there is as much room for an address as `un` has. */
 struct address {
     socklen_t length;
     union {
@@ -204,7 +207,9 @@ static void second_server_and_a_path(void)
     close_server(listener, &server);
 }
 
-/* The server asks for any port. The others ask for the port that it has got. */
+/* The server asks for any port. The others ask for the port that it has got.
+ * The third one closes its socket before the fourth one tries: then port P is
+ * taken at 127.0.0.1 and nowhere else. */
 static void other_servers_and_a_port(void)
 {
     struct address server = loopback_address();
@@ -216,11 +221,12 @@ static void other_servers_and_a_port(void)
     int second = try_to_bind("second", &wanted);
     wanted.in.sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1);    // 127.0.0.2
     int third = try_to_bind("third", &wanted);
+    int closed = CHECK(close(third));
+    say("close(third) = %d", closed);
     wanted.in.sin_addr.s_addr = htonl(INADDR_ANY);    // 0.0.0.0
     int fourth = try_to_bind("fourth", &wanted);
 
     CHECK(close(fourth));
-    CHECK(close(third));
     CHECK(close(second));
     close_server(listener, &server);
 }
@@ -322,16 +328,34 @@ static void answer_a_datagram(struct address server)
     close_server(fd, &server);
 }
 
-/* connect() of a UDP socket sends nothing: it only looks for a way there. */
+/* The loopback interface is called lo. If lo is down, its addresses may still
+ * be there, and then connect() waits for an answer that never comes. */
 static void need_loopback(void)
 {
-    const struct sockaddr_in there = {
-        .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-
+    struct ifreq lo = {.ifr_name = "lo"};
     int fd = CHECK(socket(AF_INET, SOCK_DGRAM, 0));
-    int result = connect(fd, (const struct sockaddr *)&there, sizeof(there));
-    if (result == -1 && errno == ENETUNREACH)
+
+    CHECK(ioctl(fd, SIOCGIFFLAGS, &lo));
+    if ((lo.ifr_flags & IFF_UP) == 0)
         skip("the loopback interface is down: ip link set lo up");
+    int result = ioctl(fd, SIOCGIFADDR, &lo);
+    if (result == -1 && errno == EADDRNOTAVAIL)
+        skip("lo has no address: ip addr add 127.0.0.1/8 dev lo");
+    CHECK(result);
+    CHECK(close(fd));
+}
+
+/* Step 2 needs a second address of this machine. */
+static void need_second_address(void)
+{
+    struct address second = loopback_address();
+    int fd = CHECK(socket(AF_INET, SOCK_DGRAM, 0));
+
+    second.in.sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1);    // 127.0.0.2
+    int result = bind(fd, &second.any, second.length);
+    if (result == -1 && errno == EADDRNOTAVAIL)
+        skip("127.0.0.2 is no address of this machine: "
+             "ip addr add 127.0.0.2/8 dev lo");
     CHECK(result);
     CHECK(close(fd));
 }
@@ -339,6 +363,7 @@ static void need_loopback(void)
 int main(void)
 {
     need_loopback();
+    need_second_address();
 
     step("Which lines of a dialogue change?");
     dialogue(path_address());
