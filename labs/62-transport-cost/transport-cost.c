@@ -15,6 +15,7 @@
  */
 #define _GNU_SOURCE    // for struct tcp_info and sched_setaffinity()
 #include <arpa/inet.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #ifdef __GLIBC__    // the <netinet/tcp.h> of glibc lacks tcpi_data_segs_out
 #include <linux/tcp.h>
@@ -359,17 +360,19 @@ static void join_on_tcp(void)
     close_pair(sv);
 }
 
-/* A connect() of UDP sends nothing. It fails if there is no route to the
- * address. */
+/* The loopback interface is called lo. If lo is down, its addresses may still
+ * be there, and then connect() waits for an answer that never comes. */
 static void need_loopback(void)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct ifreq lo = {.ifr_name = "lo"};
     int fd = CHECK(socket(AF_INET, SOCK_DGRAM, 0));
-    int result = connect(fd, (struct sockaddr *)&address, sizeof(address));
 
-    if (result == -1 && errno == ENETUNREACH)
+    CHECK(ioctl(fd, SIOCGIFFLAGS, &lo));
+    if ((lo.ifr_flags & IFF_UP) == 0)
         skip("the loopback interface is down: ip link set lo up");
+    int result = ioctl(fd, SIOCGIFADDR, &lo);
+    if (result == -1 && errno == EADDRNOTAVAIL)
+        skip("lo has no address: ip addr add 127.0.0.1/8 dev lo");
     CHECK(result);
     CHECK(close(fd));
 }
