@@ -54,7 +54,7 @@ static int open_and_bind(const struct sockaddr_un *address)
     return fd;
 }
 
-/* close() leaves the file there, and in its way the next bind() would fail. */
+/* close() leaves the file there. If it stayed, the next bind() would fail. */
 static void close_and_unlink(int fd, const struct sockaddr_un *address)
 {
     CHECK(close(fd));
@@ -203,22 +203,20 @@ static void client_is_gone(void)
     close_and_unlink(server, &server_address);
 }
 
-/* One process plays both dave and the server. The second recvfrom() must not
- * wait, because nobody sends another datagram. */
+/* One process plays both dave and the server. Both datagrams have been sent
+ * when the server begins to receive. */
 static void short_buffer(void)
 {
-    char buf[SMALL_ROOM];
     int server = open_and_bind(&server_address);
     int dave = CHECK(socket(AF_UNIX, SOCK_DGRAM, 0));
 
     role("dave");
     send_text(dave, "red wine", &server_address, sizeof(server_address));
+    send_text(dave, "milk", &server_address, sizeof(server_address));
 
     role("server");
     receive(server, SMALL_ROOM);
-    const char *result = RESULT(
-        recvfrom(server, buf, sizeof(buf), MSG_DONTWAIT, NULL, NULL), EAGAIN);
-    say("recvfrom(%zu bytes, MSG_DONTWAIT) = %s", sizeof(buf), result);
+    receive(server, SMALL_ROOM);
 
     CHECK(close(dave));
     close_and_unlink(server, &server_address);
@@ -262,7 +260,7 @@ static void receive_numbers(int server)
         out_of_sequence);
 }
 
-/* The client goes on, and its child is the server. */
+/* The client goes on, without the server's socket. Its child is the server. */
 static pid_t start_server(int server, int client)
 {
     pid_t child = CHECK(fork());
@@ -277,13 +275,15 @@ static pid_t start_server(int server, int client)
     return child;
 }
 
-/* The server's socket has its name, but the process that reads from it is born
- * only when the queue is full. Before that, the client says what it is about to
- * do, so that no line of the server can come first.
+/* The server's socket has its name, but the process that reads from it is
+ * started only when the queue is full, just before the client's sendto(k, 0).
+ * The client first says what it is about to do, so that no line of the server
+ * can come first.
  *
- * On some machines the queue takes more than NUMBERS datagrams. There the send
- * buffer of the client is full first: the kernel counts some hundred bytes in
- * it for each datagram that nobody has received. */
+ * On some machines the queue takes more than NUMBERS datagrams. There the
+ * client's send buffer is full before the queue is: until a datagram is
+ * received, the kernel counts it, and some hundred bytes more, in the buffer of
+ * its sender. */
 static void nobody_reads(void)
 {
     const int size = SMALL_BUFFER;
