@@ -106,7 +106,8 @@ static struct connection open_stream(struct address address)
     return connect_through(listener, &address);
 }
 
-/* The client is connected to the server's socket, and not to its path. */
+/* Over AF_UNIX the client is connected to the socket that has the path now, so
+ * it does not need the path any more. */
 static struct connection open_dgram(struct address address)
 {
     struct connection opened;
@@ -140,7 +141,8 @@ static void greet_and_close(struct connection connection)
     say("close(server) = %d", closed);
 }
 
-/* For send() on a stream: if it fails, there is an error, but no SIGPIPE. */
+/* For send() of a client. If a stream has no reader, there is an error, but no
+ * SIGPIPE. Datagrams bring no SIGPIPE, with or without this flag. */
 static const int no_sigpipe = MSG_NOSIGNAL;
 
 /* When end of file has come, the client knows that the server sends no more. */
@@ -216,29 +218,49 @@ static void dgram_gone_unix(void)
     greet_and_close(connection);
 
     const char *result =
-        RESULT(send(client, text, strlen(text), 0), ECONNREFUSED);
+        RESULT(send(client, text, strlen(text), no_sigpipe), ECONNREFUSED);
     say("send(client, \"%s\") = %s", text, result);
 
     CHECK(close(client));
 }
 
+/* Another socket gets the address to which the client is connected. The first
+ * server is closed, so the address is free. */
+static int open_new_server(int client)
+{
+    struct address server = loopback_address();
+    int new_server = CHECK(socket(AF_INET, SOCK_DGRAM, 0));
+
+    CHECK(getpeername(client, &server.any, &server.length));
+    int bound = CHECK(bind(new_server, &server.any, server.length));
+    say("bind(new_server) = %d", bound);
+    return new_server;
+}
+
+/* The new server is there before the client sends "two". What the new server
+ * receives first shows whether "two" was sent. */
 static void dgram_gone_udp(void)
 {
     role("UDP");
     struct connection connection = open_dgram(loopback_address());
     int client = connection.client;
     const char *next = "two";
+    char buf[64];
 
     greet_and_close(connection);
 
     send_text(client, "one");
     wait_for_error(client);
+    int new_server = open_new_server(client);
     const char *result =
-        RESULT(send(client, next, strlen(next), 0), ECONNREFUSED);
+        RESULT(send(client, next, strlen(next), no_sigpipe), ECONNREFUSED);
     say("send(client, \"%s\") = %s", next, result);
     send_text(client, "three");
+    int n = CHECK(recv(new_server, buf, sizeof(buf), 0));
+    say("recv(new_server) = %d \"%.*s\"", n, n, buf);
 
     CHECK(close(client));
+    CHECK(close(new_server));
 }
 
 /* Two messages of this size. What follows the words are zeros. */
@@ -247,8 +269,10 @@ static const char one[MESSAGE] = "one";
 static const char two[MESSAGE] = "two";
 
 /* The kernel doubles the size that it is told, so the limit is 64 bytes more
- * than one message. The kernel needs more than 64 bytes besides the message, so
- * one message uses up the limit. */
+ * than one message: a message that is longer than the limit would be refused.
+ * With what the kernel needs besides, one message takes more than the limit. It
+ * is taken all the same, because nothing waits yet. After that nothing more is
+ * taken. */
 static void make_room_for_one(int fd, int option)
 {
     int size = (MESSAGE + 64) / 2;
@@ -279,20 +303,30 @@ static void send_message(int client, const char *message)
  * dropped messages, SK_MEMINFO_DROPS in <linux/sock_diag.h>. */
 enum { NUMBERS = 9, DROPPED = 8 };
 
+/* EAGAIN is an answer here, and not the end of the lab. */
+static void receive_message(int server, int flags)
+{
+    char buf[MESSAGE];
+
+    ssize_t result = recv(server, buf, sizeof(buf), flags);
+    if (result == -1 && errno == EAGAIN) {
+        say("recv(server) = -1 %s", error_name(errno));
+        return;
+    }
+    int n = check(result, "recv()", __FILE__, __LINE__);
+    say("recv(server) = %d \"%s\"", n, buf);
+}
+
 /* The first recv() waits, the second one does not. */
 static void look_into_queue(int server)
 {
-    char buf[MESSAGE];
     uint32_t numbers[NUMBERS] = {0};
     socklen_t length = sizeof(numbers);
 
-    int n = CHECK(recv(server, buf, sizeof(buf), 0));
-    say("recv(server) = %d \"%s\"", n, buf);
-    const char *result =
-        RESULT(recv(server, buf, sizeof(buf), MSG_DONTWAIT), EAGAIN);
-    say("recv(server) = %s", result);
+    receive_message(server, 0);
+    receive_message(server, MSG_DONTWAIT);
 
-    n = CHECK(getsockopt(server, SOL_SOCKET, SO_MEMINFO, numbers, &length));
+    int n = CHECK(getsockopt(server, SOL_SOCKET, SO_MEMINFO, numbers, &length));
     say("getsockopt(server, SO_MEMINFO) = %d, dropped: %u", n,
         numbers[DROPPED]);
 }
@@ -325,9 +359,10 @@ static void stay_on_one_processor(void)
     CHECK(sched_setaffinity(0, sizeof(one_processor), &one_processor));
 }
 
-/* When the first of these two packets has come, the earlier packets have come,
- * or never will. When the second one has come, the same is true of the answers
- * to the earlier packets. */
+/* If a packet gets an answer, the kernel puts the answer at the end of the same
+ * queue. So when the first of these two packets has come, all earlier packets
+ * have been handled, and their answers are in the queue. The second packet is
+ * behind these answers, so when it has come, they have been handled, too. */
 static void wait_for_earlier_packets(void)
 {
     struct connection other = open_dgram(loopback_address());
