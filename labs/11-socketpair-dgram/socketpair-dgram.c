@@ -66,27 +66,19 @@ static const char *flag_name(int flags)
     return "0";
 }
 
-/* Returns 0, which is no error, if there is nothing to receive: no message in
- * this lab is empty. */
-static ssize_t recv_if_any(int fd, char *buf, size_t room, int flags)
-{
-    ssize_t n = recv(fd, buf, room, flags);
-
-    if (n == -1 && errno == EAGAIN)
-        return 0;
-    return n;
-}
-
+/* EAGAIN is an answer here, and not the end of the lab. */
 static void receive(int fd, size_t room, int flags)
 {
     char buf[ROOM];
-    int n = CHECK(recv_if_any(fd, buf, room, flags));
 
-    if (n == 0)
-        say("recv(%zu bytes, %s) = -1 EAGAIN", room, flag_name(flags));
-    else
-        say("recv(%zu bytes, %s) = %d \"%.*s\"", room, flag_name(flags), n, n,
-            buf);
+    ssize_t result = recv(fd, buf, room, flags);
+    if (result == -1 && errno == EAGAIN) {
+        say("recv(%zu bytes, %s) = -1 %s", room, flag_name(flags),
+            error_name(errno));
+        return;
+    }
+    int n = check(result, "recv()", __FILE__, __LINE__);
+    say("recv(%zu bytes, %s) = %d \"%.*s\"", room, flag_name(flags), n, n, buf);
 }
 
 /* A worker takes one job and exits. The next worker comes after that, so it is
@@ -122,8 +114,8 @@ static void three_jobs(int type)
     close_pair(sv);
 }
 
-/* The first worker gets a part of a job, as any worker does that is killed
- * between two calls of recv(). */
+/* The first worker has room for a part of a job. A worker that reads a job with
+ * two calls of recv(), and is killed between them, leaves the same behind. */
 static void half_a_job(int type)
 {
     int sv[2];
@@ -174,7 +166,8 @@ static void one_call_does_not_wait(void)
 }
 
 /* Here bob sets the flag, with a descriptor of his own. He has exited when eve
- * begins. */
+ * begins. F_SETFL does not change O_RDWR. No other flag is set, so none is
+ * lost. */
 static void no_call_waits(void)
 {
     int sv[2];
