@@ -46,8 +46,8 @@ static const char *word_if(int is_set, const char *word)
     return "";
 }
 
-/* What the two calls of a reader say. The answer of poll() is the words in
- * revents. POLLHUP may be among them, although nobody asks for it. */
+/* What recv() and poll() say. The answer of poll() is the words in revents.
+ * POLLHUP may be among them, although it is not in events. */
 static void try_to_read(const char *when, int fd)
 {
     struct pollfd polled = {.fd = fd, .events = POLLIN | POLLOUT};
@@ -81,7 +81,7 @@ static volatile sig_atomic_t signals;
 
 static void count_signal(int sig)
 {
-    if (sig == SIGPIPE)
+    if (sig == SIGPIPE)    // the line says SIGPIPE, so nothing else counts
         signals++;
 }
 
@@ -120,7 +120,8 @@ static void send_on_stream_or_seqpacket(int type)
     CHECK(close(sv[0]));
 }
 
-/* Another error than on the other types, and a third one the second time. */
+/* The first send() to a closed end fails with ECONNREFUSED, where the other
+ * types have EPIPE. The second one fails with ENOTCONN. */
 static void send_on_dgram(void)
 {
     int sv[2];
@@ -141,8 +142,8 @@ static void send_on_dgram(void)
 }
 
 /* sv[1] stays open, but it neither sends nor receives any more. The flag
- * MSG_NOSIGNAL means: an error, but no SIGPIPE, which is caught in step 2 only.
- */
+ * MSG_NOSIGNAL means: an error, but no SIGPIPE. SIGPIPE would end the lab here,
+ * because each step() puts its own handler back. */
 static void other_end_is_shut_down(int type)
 {
     int sv[2];
