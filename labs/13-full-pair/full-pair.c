@@ -38,8 +38,9 @@ static void set_buffer(int fd, int option, int size)
     CHECK(setsockopt(fd, SOL_SOCKET, option, &size, sizeof(size)));
 }
 
-/* A pair whose four buffers are small, so that it is soon full. In steps 1 to 4
- * one process plays both ends, and its role is the type of the pair. */
+/* A pair whose four limits are small, so that each direction is soon full. In
+ * steps 1 to 4 one process plays both ends, and its role is the type of the
+ * pair. */
 static void open_pair(int type, int sv[2])
 {
     if (type == SOCK_STREAM)
@@ -61,7 +62,9 @@ static void close_pair(const int sv[2])
     CHECK(close(sv[1]));
 }
 
-/* Returns 0, which is no error, if there is no room. */
+/* Returns how many bytes were sent: 0 if there is no room, which is an answer
+ * here, and not the end of the lab. check() does what CHECK() does. It is given
+ * the name of the call, because -1 of any other error ends the lab with it. */
 static int send_if_room(int fd, size_t size)
 {
     ssize_t n = send(fd, message, size, MSG_DONTWAIT);
@@ -71,7 +74,8 @@ static int send_if_room(int fd, size_t size)
     return check(n, "send()", __FILE__, __LINE__);
 }
 
-/* Returns 0, which is no error, if there is nothing to read. */
+/* Returns how many bytes were read: 0 if there is nothing to read, which is an
+ * answer here, and not the end of the lab. */
 static int recv_if_any(int fd)
 {
     char buf[MESSAGE];
@@ -109,7 +113,7 @@ static int drain(int fd)
     return bytes;
 }
 
-/* First the pair becomes full, then everything is read. */
+/* First sv[0] sends until there is no room, then sv[1] reads everything. */
 static void nobody_reads(int type, size_t size)
 {
     int sv[2];
@@ -136,7 +140,7 @@ static int how_many_fit(const int sv[2])
     return bytes / MESSAGE;
 }
 
-/* The same with one buffer made larger, which is then set back. */
+/* The same with one limit made larger, which is then set back. */
 static int how_many_fit_with(const int sv[2], int fd, int option)
 {
     set_buffer(fd, option, LARGER_BUFFER);
@@ -156,24 +160,26 @@ static void whose_buffer(int type)
     int before = how_many_fit(sv);
 
     int now = how_many_fit_with(sv, sv[1], SO_RCVBUF);
-    say("SO_RCVBUF of sv[1] %d: %d more fit", LARGER_BUFFER, now - before);
+    say("setsockopt(sv[1], SO_RCVBUF, %d): %d messages more", LARGER_BUFFER,
+        now - before);
 
     now = how_many_fit_with(sv, sv[1], SO_SNDBUF);
-    say("SO_SNDBUF of sv[1] %d: %d more fit", LARGER_BUFFER, now - before);
+    say("setsockopt(sv[1], SO_SNDBUF, %d): %d messages more", LARGER_BUFFER,
+        now - before);
 
     now = how_many_fit_with(sv, sv[0], SO_SNDBUF);
-    say("SO_SNDBUF of sv[0] %d: %.0f times as many fit, rounded", LARGER_BUFFER,
-        (double)now / before);
+    say("setsockopt(sv[0], SO_SNDBUF, %d): about %.0f times as many messages",
+        LARGER_BUFFER, (double)now / before);
 
     close_pair(sv);
 }
 
 /* sv[0] can send no more. sv[1] has not sent anything yet. */
-static void other_direction(void)
+static void other_direction(int type)
 {
     int sv[2];
 
-    open_pair(SOCK_STREAM, sv);
+    open_pair(type, sv);
     fill(sv[0], MESSAGE);
     const char *result =
         RESULT(send(sv[0], message, MESSAGE, MSG_DONTWAIT), EAGAIN);
@@ -222,7 +228,7 @@ static void read_a_little(void)
 
     int n = CHECK(recv(sv[1], buf, MESSAGE, MSG_DONTWAIT));
     say("recv(%d bytes) = %d", MESSAGE, n);
-    try_to_send(sv[0]);    // with this message the pair is full again
+    try_to_send(sv[0]);    // with this message there is no room again
 
     int read = drain_until_pollout(sv);
     say_measured("recv() until POLLOUT: %d of %d bytes", read, all);
@@ -233,7 +239,8 @@ static void read_a_little(void)
     close_pair(sv);
 }
 
-/* The program plays the reader as well, so send() must not wait for it. */
+/* The program plays the reader as well. Without MSG_DONTWAIT, send() would wait
+ * for a reader that never comes. */
 static void too_large_for_stream(void)
 {
     int sv[2];
@@ -249,7 +256,8 @@ static void too_large_for_stream(void)
     close_pair(sv);
 }
 
-/* The pair is empty, and send() may wait. */
+/* The pair is empty. With the flags 0, send() could wait for room; does it? The
+ * small message is the control: there is room, but not for the large one. */
 static void too_large_for_messages(int type)
 {
     int sv[2];
@@ -260,6 +268,9 @@ static void too_large_for_messages(int type)
     say("send(%d bytes, 0) = %s", LARGE_MESSAGE, result);
     int n = CHECK(send(sv[0], message, MESSAGE, 0));
     say("send(%d bytes, 0) = %d", MESSAGE, n);
+    result = RESULT(send(sv[0], large_message, LARGE_MESSAGE, MSG_DONTWAIT),
+                    EMSGSIZE);
+    say("send(%d bytes, MSG_DONTWAIT) = %s", LARGE_MESSAGE, result);
 
     close_pair(sv);
 }
@@ -278,7 +289,7 @@ static void read_until_end_of_file(int fd)
 }
 
 /* Step 4 has shown that only a part of the bytes fits. Now somebody reads, and
- * send() may wait. */
+ * send() has no flag, so it can wait for this reader. */
 static void reader_comes(void)
 {
     int sv[2];
@@ -312,7 +323,8 @@ int main(void)
     step("Whose buffer is full, and who can still send?");
     whose_buffer(SOCK_STREAM);
     whose_buffer(SOCK_DGRAM);
-    other_direction();
+    other_direction(SOCK_STREAM);
+    other_direction(SOCK_DGRAM);
 
     step("How much must be read before there is room again?");
     read_a_little();
