@@ -4,7 +4,8 @@
  * As two processes do. But fork() copies the table of descriptors and the
  * memory, and pthread_create() copies nothing. So a thread that returns closes
  * nothing, what one thread closes is closed for all, and a pointer that is sent
- * leads to the same place for both. What fork() does not copy is the threads.
+ * leads to the same place for both. What fork() does not copy is the other
+ * threads.
  *
  *      main                 thread
  *        |                     |
@@ -18,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "../../common/lab.h"
@@ -50,6 +52,17 @@ static void *answer(void *arg)
     return NULL;
 }
 
+/* How many threads this process has. In /proc/self/task there is a directory
+ * for each of them. A directory has two links, and one more for each directory
+ * that is in it. See proc(5). */
+static int count_threads(void)
+{
+    struct stat task;
+
+    CHECK(stat("/proc/self/task", &task));
+    return (int)task.st_nlink - 2;
+}
+
 /* Neither of the two closes anything as long as the other one runs. */
 static void question_and_answer(void)
 {
@@ -58,6 +71,7 @@ static void question_and_answer(void)
 
     CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, sv));
     CHECK_PTHREAD(pthread_create(&thread, NULL, answer, &sv[1]));
+    say("threads in /proc/self/task: %d", count_threads());
 
     write_text(sv[0], "how are you?");
     read_text(sv[0]);
@@ -129,8 +143,8 @@ static void *read_mail(void *arg)
 }
 
 /* Main writes the same text twice. Between the two calls main makes another
- * pair, for a second thread, the stranger. That thread starts last, or it could
- * print its line before main prints the result. */
+ * pair, for a second thread, the stranger. The stranger starts last. Otherwise
+ * it could print its line before main prints the result. */
 static void thread_closes(void)
 {
     int sv[2];
@@ -155,16 +169,18 @@ static void thread_closes(void)
     CHECK(close(other[1]));
 }
 
-static int number;    // the variable whose address is sent
+static int number;    // a pointer to this variable is sent
 
-/* The thread and the child do the same with the pointer that they receive. */
+/* The thread and the child do the same with the pointer that they receive. If
+ * main has failed, no pointer comes. Only the child can see this, as end of
+ * file: when main fails, the process ends, and with it the thread. */
 static void follow_pointer(int fd)
 {
     int *pointer;
     int n = CHECK(recv(fd, &pointer, sizeof(pointer), 0));
 
     if (n == 0)
-        return;    // only in the child: main has failed, so no pointer came
+        return;
     int found = *pointer;
     *pointer = 3;
     say("recv(pointer): *pointer was %d, is now %d", found, *pointer);
@@ -254,6 +270,9 @@ static void child_asks(void)
     pid_t child = CHECK(fork());
     if (child == 0) {
         role("child");
+        say("threads in /proc/self/task: %d", count_threads());
+        // The child also keeps its sv[1]. But no thread of the child reads
+        // there.
         number = 2;
         say("number = %d, then write(\"%s\") ...", number, question);
         CHECK(write(sv[0], question, strlen(question)));
@@ -269,6 +288,8 @@ static void child_asks(void)
 
 int main(void)
 {
+    need_proc();
+
     step("Two threads talk. Who closes which end, and when?");
     question_and_answer();
 
