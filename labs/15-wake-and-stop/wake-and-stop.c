@@ -2,9 +2,9 @@
  * 15-wake-and-stop -- what wakes a thread that waits at a socket?
  *
  * To close the thread's own end wakes nobody. To close the other end is end of
- * file, but only if no copy of that end is left. shutdown() ends the connection
- * itself: it wakes whoever waits at either end, in recv(), send() or poll(),
- * and copies do not matter.
+ * file, but only if no copy of that end is left. shutdown(..., SHUT_RDWR) ends
+ * the connection itself: it wakes whoever waits at either end, in recv(),
+ * send() or poll(), and copies do not matter.
  *
  *          the other end                  the thread's own end
  *     main --- [ sv[0] ]================[ sv[1] ] --- reader, inside recv()
@@ -34,8 +34,9 @@ static void open_small_pair(int sv[2])
 }
 
 /* The reader wants one byte more than main sends at first. So its recv() waits
- * for that byte, or until no more can come. The reader gets main's sv[1] when
- * it starts, and does not look there again: main may close this number. */
+ * for that byte, or until no more can come. fd is the number that sv[1] holds.
+ * When main closes this number, the first recv() has begun already, but the
+ * second one must look the number up again. */
 static void *reader(void *arg)
 {
     int fd = *(const int *)arg;
@@ -76,7 +77,8 @@ static int copy_end(int sv[2])
 }
 
 /* The last byte is sent after close(). The reader's first recv() gets this byte
- * only if close() has not woken the reader. */
+ * only if close() has not woken the reader. When the reader has ended, main
+ * sends once more: is the socket closed now? */
 static void close_own_end(void)
 {
     int sv[2];
@@ -88,6 +90,10 @@ static void close_own_end(void)
     CHECK(send(sv[0], "!", 1, 0));
 
     CHECK_PTHREAD(pthread_join(thread, NULL));
+    // MSG_NOSIGNAL: send() returns an error, and SIGPIPE does not come.
+    const char *result = RESULT(send(sv[0], "!", 1, MSG_NOSIGNAL), EPIPE);
+    say("after pthread_join(): send(sv[0], \"!\") = %s", result);
+
     CHECK(close(sv[0]));
 }
 
@@ -121,8 +127,7 @@ static void close_other_end_with_copy(void)
     CHECK(close(sv[1]));
 }
 
-/* As close_own_end(), with another call. MSG_NOSIGNAL: an error, and not the
- * signal SIGPIPE. */
+/* As close_own_end(), with another call. */
 static void shut_down_own_end(void)
 {
     int sv[2];
@@ -222,7 +227,8 @@ static const char *event_names(short events)
 enum { WORK = 0, STOP = 1 };    // what the worker waits for
 
 /* The worker looks at stop first. If it looked at work first, it would not stop
- * as long as there is more work. */
+ * as long as there is more work. Nobody has shut down the work pair, so the
+ * worker can still send "bye" when it stops. */
 static void *worker(void *arg)
 {
     struct pollfd *ends = arg;
@@ -234,10 +240,12 @@ static void *worker(void *arg)
             event_names(ends[WORK].revents), event_names(ends[STOP].revents));
 
         if (ends[STOP].revents != 0)
-            return NULL;
+            break;
         receive(ends[WORK].fd);
         send_text(ends[WORK].fd, "done");
     }
+    send_text(ends[WORK].fd, "bye");
+    return NULL;
 }
 
 /* No message is sent by the second pair. It makes no difference whether the
@@ -261,6 +269,7 @@ static void stop_polling(void)
     receive(work[0]);
     say("shutdown(stop[0], SHUT_RDWR) ...");
     CHECK(shutdown(stop[0], SHUT_RDWR));
+    receive(work[0]);
     CHECK_PTHREAD(pthread_join(thread, NULL));
 
     CHECK(close(copy));
