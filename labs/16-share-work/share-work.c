@@ -15,6 +15,7 @@
  */
 #include <poll.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -40,7 +41,7 @@ static void *work(void *arg)
     int job;
 
     role("worker");
-    CHECK(send(self->end, "ready", 5, 0));
+    CHECK(send(self->end, "ready", 5, 0));    // in step 5 nobody reads this
     for (;;) {
         int n = CHECK(recv(self->end, &job, sizeof(job), 0));
         if (n == 0)
@@ -304,9 +305,9 @@ static size_t receive_length(int fd)
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
-/* As pthread_mutex_lock(), but it does not wait: EBUSY if another thread has
+/* Takes the lock if it is free, and never waits. True if this thread has got
  * the lock. */
-static void try_lock(void)
+static bool try_lock(void)
 {
     int error = pthread_mutex_trylock(&lock);
 
@@ -314,6 +315,7 @@ static void try_lock(void)
         say("pthread_mutex_trylock() = 0");
     else
         say("pthread_mutex_trylock() = %s", error_name(error));
+    return error == 0;
 }
 
 /* The lock for each recv(). Between the two, it is worker B's turn. */
@@ -335,19 +337,6 @@ static void *reader_a(void *arg)
     return NULL;
 }
 
-static void *reader_b(void *arg)
-{
-    const struct ends *ends = arg;
-
-    role("worker B");
-    wait_for_turn(ends->turn);
-    try_lock();
-    receive_length(ends->work);
-    CHECK_PTHREAD(pthread_mutex_unlock(&lock));
-    pass_turn(ends->turn);
-    return NULL;
-}
-
 /* The lock for the whole message. It is worker B's turn at the same place. */
 static void *message_reader_a(void *arg)
 {
@@ -365,16 +354,24 @@ static void *message_reader_a(void *arg)
     return NULL;
 }
 
-/* The lock is worker A's, so B gives the turn back and waits for the lock. */
-static void *message_reader_b(void *arg)
+/* Worker B is the same in both runs. If the lock is free, B receives two bytes
+ * and gives the turn back. If not, B must give the turn back before it waits
+ * for the lock. Otherwise A would wait for its turn, and B for A's lock. */
+static void *reader_b(void *arg)
 {
     const struct ends *ends = arg;
 
     role("worker B");
     wait_for_turn(ends->turn);
-    try_lock();
-    pass_turn(ends->turn);
+    if (try_lock()) {
+        receive_length(ends->work);    // B takes these two bytes for a length
+        CHECK_PTHREAD(pthread_mutex_unlock(&lock));
+        pass_turn(ends->turn);
+        return NULL;
+    }
 
+    say("pthread_mutex_lock() ...");
+    pass_turn(ends->turn);
     CHECK_PTHREAD(pthread_mutex_lock(&lock));
     size_t length = receive_length(ends->work);
     receive_text(ends->work, length);
@@ -383,13 +380,13 @@ static void *message_reader_b(void *arg)
 }
 
 /* Both messages are in the queue before the workers start. */
-static void read_stream(thread_function *work_a, thread_function *work_b)
+static void read_stream(thread_function *work_a)
 {
     int sv[2];
 
     CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, sv));
     send_text(sv[0], stream_of_messages);
-    run_two_workers(sv[1], work_a, work_b);
+    run_two_workers(sv[1], work_a, reader_b);
 
     CHECK(close(sv[0]));
     CHECK(close(sv[1]));
@@ -429,8 +426,8 @@ int main(void)
     ask_for_length();
 
     step("Two workers read one stream with a lock. Who gets which bytes?");
-    read_stream(reader_a, reader_b);
-    read_stream(message_reader_a, message_reader_b);
+    read_stream(reader_a);
+    read_stream(message_reader_a);
 
     step("Jobs wait when main says that it is the end. Who takes them?");
     stop_with_jobs_in_queue();
