@@ -163,7 +163,7 @@ static inline void end_lab(int sig)
 {
     static const char hangs[] = "the watchdog ended the lab: this step hangs\n";
     static const char unread[] =
-        "SIGPIPE ended the lab: nobody reads any more\n";
+        "SIGPIPE ended the lab: it wrote to what is closed\n";
     ssize_t written = 0;
 
     if (sig == SIGALRM)
