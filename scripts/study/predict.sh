@@ -1,0 +1,168 @@
+#!/usr/bin/env bash
+# predict.sh -- take a prediction of what a lab will print, and confront it
+#
+# usage: scripts/study/predict.sh PROGRAM        (build/05-seqpacket-vs-stream)
+#        ORDER=1 scripts/study/predict.sh PROGRAM
+#
+# The first time it hands out a sheet, work/NN-slug/prediction.txt: the expected
+# output with a ? for each result, or with ORDER=1 order.txt: the lines of each
+# step in another order. Later it runs the lab, shows the steps that came
+# otherwise than predicted, and counts. It never writes to a sheet that is
+# there, and does not give away a step of which nothing was predicted yet.
+#
+# Exit status: 0 handed out, or judged; 1 the lab failed; 2 for wrong usage, or
+# a sheet that cannot be read; 77 the lab was skipped; 124 its time was up.
+set -euo pipefail
+
+scripts=$(cd "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
+# shellcheck source=scripts/lab.bash
+. "$scripts/lab.bash"
+
+# Has sheet.awk show $1, of step $2; then come its files.
+sheet() {
+    awk -v order="${ORDER-}" -v show="$1" -v only="$2" \
+        -f "$scripts/study/sheet.awk" "${@:3}"
+}
+
+# What stands at the top of a sheet.
+instructions() {
+    if [[ -n ${ORDER-} ]]; then
+        cat <<END
+# In which order will lab $number print these lines? In each step, put them in
+# that order.
+END
+    else
+        cat <<END
+# What will lab $number print? Put a result in the place of each ?, as in
+#     = 3 "red"      these three bytes came; = "red" will do
+#     = 0            nothing came, or it was done
+#     = -1 EAGAIN    it failed, with this error; = EAGAIN will do
+# A line may come several times, with the same result or with other ones: then
+# write it several times.
+END
+    fi
+    echo '# A line that begins with # is yours: why do you think so?'
+}
+
+# Hands out the sheet: whole, or not at all, and never over one that is there.
+hand_out() {
+    local desk=${paper%/*}
+    new=
+    trap 'rm -f "$new"' EXIT
+    mkdir -p "$desk" 2>/dev/null || true
+    new=$(mktemp "$desk/new.XXXXXX" 2>/dev/null) || refuse \
+        "cannot write to work/$name: make it yours, or copy the suite to a" \
+        "directory of your own"
+    { instructions && sheet sheet '' "$expected"; } 2>/dev/null >"$new" ||
+        refuse "cannot write $shown: is the disk full?"
+    chmod 644 "$new"
+    mv -n "$new" "$paper"
+    echo "$shown: steps to predict: $(grep -c '^[0-9]*\. ' "$paper")"
+    echo "next: read labs/$name/README.md up to \"Run\","
+    echo "      fill in the sheet, and type this again"
+}
+
+# Runs program $1, and leaves what it printed, masked, in $work/is. Ends the
+# script if there is nothing to compare with.
+run_lab() {
+    local status=0
+    [[ -x $1 ]] || {
+        echo "not ok - $title: it does not compile, there is no $1"
+        exit 1
+    }
+    trap remove_work EXIT
+    trap : HUP # whom it started hears it, and ends
+    make_work
+    "$scripts/run.sh" --keep "$work" "$1" || status=$?
+    if ((status == 77)); then
+        echo "skipped - $title: $(head -n 1 "$work/err")"
+        exit 77
+    elif ((status != 0)); then
+        cat "$work/err"
+        echo "not ok - $title: it did not end well;" \
+            "'make lab-$number' shows how far it came"
+        exit "$((status == 124 ? 124 : 1))"
+    fi
+    sed -E -f "$scripts/mask.sed" "$work/out" >"$work/is"
+}
+
+# Prints the verdicts on the sheet, as $1 is what the lab prints. Refuses a
+# sheet that is not that of this lab any more.
+verdicts() {
+    local verdicts
+    verdicts=$(sheet verdicts '' "$1" "$paper")
+    [[ $verdicts != damaged* ]] || refuse "$shown: ${verdicts#* };" \
+        "repair it, or rename it to get a new one"
+    echo "$verdicts"
+}
+
+# Shows step $1, on which the verdict is $2.
+show_step() {
+    echo
+    grep "^$1\. " "$work/is"
+    case $2 in
+        right) echo '        as predicted' ;;
+        open) echo '        not predicted yet' ;;
+        given) echo '        nothing to predict' ;;
+        *)
+            diff -U 9999 <(sheet you "$1" "$work/is" "$paper") \
+                <(sheet is "$1" "$work/is" "$paper") |
+                sed '1,3d; s/^-/you:    /; s/^+/it is:  /; s/^ /        /' |
+                fold -s -w 80 || true
+            ;;
+    esac
+}
+
+# Where the answers stand; who has not predicted everything is not sent there.
+say_next() {
+    local answers="labs/$name/README.md, \"Look\", says"
+    [[ ! -e $suite/labs/$name/answers.md ]] ||
+        answers="labs/$name/answers.md says"
+    if (($1 > 0)); then
+        echo "next: predict the other steps, too, and type this again"
+    else
+        echo "next: $answers why"
+    fi
+}
+
+judge() {
+    local step verdict all right=0 open=0 steps=0
+    [[ -f $paper && -r $paper ]] ||
+        refuse "$shown: cannot be read; rename it to get a new one"
+    verdicts "$expected" >/dev/null
+    run_lab "$1"
+    all=$(verdicts "$work/is")
+    while read -r step verdict; do
+        show_step "$step" "$verdict"
+        case $verdict in
+            right) ((++right)) ;;
+            open) ((++open)) ;;
+            *) ;;
+        esac
+        [[ $verdict == given ]] || ((++steps))
+    done <<<"$all"
+    echo
+    cmp -s "$work/is" "$expected" || echo "note: this is not what" \
+        "expected/$name.txt says: 'make check-$number'"
+    echo "$right of $steps steps as predicted"
+    say_next "$open"
+}
+
+main() {
+    need_lab "${1-}" $# '[ORDER=1] scripts/study/predict.sh PROGRAM'
+    [[ ${ORDER-} =~ ^1?$ ]] ||
+        refuse "ORDER=$ORDER: want 1 (put the lines of each step in order)"
+    expected=$suite/expected/$name.txt
+    [[ -s $expected ]] || refuse "there is no expected/$name.txt:" \
+        "'make accept-$number' makes one"
+    shown=work/$name/prediction.txt
+    [[ -z ${ORDER-} ]] || shown=work/$name/order.txt
+    paper=$suite/$shown
+    if [[ -e $paper || -L $paper ]]; then
+        judge "$1"
+    else
+        hand_out
+    fi
+}
+
+main "$@"

@@ -1,0 +1,192 @@
+# sheet.awk -- makes a sheet of what a lab prints, and reads it again
+#
+# usage: awk -v show=sheet [-v order=1] -f sheet.awk OUTPUT
+#        awk -v show=verdicts [-v order=1] -f sheet.awk OUTPUT SHEET
+#        awk -v show=you -v only=3 -f sheet.awk OUTPUT SHEET
+#
+# OUTPUT is what a lab printed, masked. A sheet is OUTPUT without its results,
+# or, with order=1, with the lines of each step in another order. "verdicts" has
+# a line for each step: its number and right, wrong, open (as it was handed out)
+# or given (there was nothing to predict); or one line that says "damaged" and
+# why. "you" and "is" are the lines of one step in the sheet and in OUTPUT; two
+# lines that mean the same are written the same there.
+
+# A line without what matches the pattern: a text, a list, the arguments of a
+# call are not to be taken apart. unstash() puts them back.
+function stash(line, pattern, kind) {
+    while (match(line, pattern)) {
+        stashed[++stashes] = substr(line, RSTART, RLENGTH)
+        line = substr(line, 1, RSTART - 1) kind stashes kind \
+            substr(line, RSTART + RLENGTH)
+    }
+    return line
+}
+
+function unstash(line,    what) {
+    while (match(line, /[\001\002][0-9]+[\001\002]/)) {
+        what = stashed[substr(line, RSTART + 1, RLENGTH - 2) + 0]
+        line = substr(line, 1, RSTART - 1) what substr(line, RSTART + RLENGTH)
+    }
+    return line
+}
+
+# A number, a NAME (B is a unit), a text or a list.
+function is_value(word) {
+    return word ~ /^-?[0-9][0-9.]*$/ || word ~ /^\001/ ||
+        (word ~ /^[A-Z][A-Z0-9_]*$/ && word != "B")
+}
+
+# The words, with a ? for their values, one for those in a row.
+function without_values(words,    n, i, word, front, back, last, result) {
+    n = split(words, word, " ")
+    for (i = 1; i <= n; i++) {
+        front = sub(/^\(/, "", word[i]) ? "(" : ""
+        back = sub(/\)$/, "", word[i]) ? ")" : ""
+        word[i] = front (is_value(word[i]) ? "?" : word[i]) back
+        if (word[i] != "?" || last != "?")
+            result = result (i > 1 ? " " : "") word[i]
+        last = word[i]
+    }
+    return result
+}
+
+# One part of a result, such as ' = 3 "red" from "ann"', ' pid: own' or
+# ' msg_flags 0'. What follows its last mark is a value, even if it is in words.
+function without_result(part,    label, value, result) {
+    match(part, /^(.*( =|:| ->|, answer))? /)
+    label = substr(part, 1, RLENGTH)
+    value = substr(part, RLENGTH + 1)
+    result = without_values(value)
+    if (result == value && label != " ")
+        result = "?"
+    gsub(/[0-9]+ ->/, "? ->", label)
+    return label result
+}
+
+# A line of evidence with a ? for each result. What is about to happen has none,
+# and nobody can know what will be measured.
+function blank(line,    head, tail, end) {
+    if (line ~ /\.\.\.$/ || line ~ /^~/)
+        return line
+    line = stash(line, "\"([^\"\\\\]|\\\\.)*\"", "\001")
+    line = stash(line, "[^ ]\\([^()]*\\)", "\002")
+    if (!match(line, / = |: | -> |, answer | \001/))
+        return unstash(line)
+    head = substr(line, 1, RSTART - 1)
+    tail = stash(substr(line, RSTART), "\\[[^][]*\\]", "\001")
+    while (match(tail, /.[,;] /)) {
+        end = RSTART
+        head = head without_result(substr(tail, 1, end)) \
+            substr(tail, end + 1, 1)
+        tail = substr(tail, end + 2)
+    }
+    return unstash(head without_result(tail))
+}
+
+# What a line says, however it is written: '3 "red"' or '"red"', '-1 EAGAIN' or
+# 'EAGAIN', '0 ""' or '0', with more or fewer blanks.
+function meaning(line) {
+    gsub(/[ \t]+/, " ", line)
+    gsub(/^ | $/, "", line)
+    gsub(/([0-9]+ (bytes )?)?""/, "0", line)
+    gsub(/[0-9]+ (bytes )?"/, "\"", line)
+    gsub(/[0-9]+ \[/, "[", line)
+    gsub(/-1 E/, "E", line)
+    return line
+}
+
+# Adds a line to one step of a sheet, written as it was written before.
+function add(sheet, step, line,    key) {
+    key = step SUBSEP meaning(line)
+    if (!(key in written))
+        written[key] = line
+    lines[sheet, step] = lines[sheet, step] written[key] "\n"
+}
+
+# The step as it is handed out to be filled in: lines that have become the same
+# are one, because their number may be what is to be predicted.
+function hand_out_blanks(step,    i, line, last) {
+    for (i = 1; i <= count[step]; i++) {
+        line = blank(evidence[step, i])
+        if (line != last || line == evidence[step, i])
+            add("handed", step, line)
+        last = line
+    }
+}
+
+# The step as it is handed out to be put in order: in that of the alphabet; if
+# that is the right one, the first line goes to the end.
+function hand_out_order(step,    i, j, n, line) {
+    n = count[step]
+    for (i = 1; i <= n; i++) {
+        for (j = i; j > 1 && line[j - 1] > evidence[step, i]; j--)
+            line[j] = line[j - 1]
+        line[j] = evidence[step, i]
+    }
+    for (i = 1; i <= n; i++)
+        add("handed", step, line[i])
+    if (lines["handed", step] != lines["is", step])
+        return
+    lines["handed", step] = ""
+    for (i = 1; i <= n; i++)
+        add("handed", step, line[i % n + 1])
+}
+
+function hand_out(step) {
+    if (order)
+        hand_out_order(step)
+    else
+        hand_out_blanks(step)
+}
+
+function verdict(step) {
+    hand_out(step)
+    if (lines["handed", step] == lines["is", step])
+        return "given"
+    if (lines["you", step] == lines["handed", step])
+        return "open"
+    return lines["you", step] == lines["is", step] ? "right" : "wrong"
+}
+
+FNR == 1 {
+    sheet = NR == 1 ? "is" : "you"
+    step = ""
+}
+
+{ sub(/\r$/, "") }
+
+/^#/ || NF == 0 { next }
+
+/^[0-9]+\.( |$)/ {
+    step = $1 + 0
+    steps[sheet] = steps[sheet] " " step
+    question[step] = $0
+    next
+}
+
+step == "" { next }
+
+{ add(sheet, step, $0) }
+
+sheet == "is" { evidence[step, ++count[step]] = $0 }
+
+END {
+    if (!("you" in steps))
+        steps["you"] = " (none)"
+    if (show == "verdicts" && steps["you"] != steps["is"]) {
+        print "damaged it has the steps" steps["you"] \
+            ", and the lab has" steps["is"]
+        exit
+    }
+    n = split(steps["is"], number, " ")
+    for (i = 1; i <= n; i++) {
+        step = number[i]
+        if (show == "verdicts")
+            print step, verdict(step)
+        else if (show == "sheet") {
+            hand_out(step)
+            printf "\n%s\n%s", question[step], lines["handed", step]
+        } else if (step == only)
+            printf "%s", lines[show, step]
+    }
+}

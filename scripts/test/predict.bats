@@ -1,0 +1,280 @@
+#!/usr/bin/env bats
+# predict.bats -- is a prediction taken as it was meant, and kept?
+
+# shellcheck disable=SC2154 # origin and box are set by helper.bash
+load helper
+unset ORDER
+
+paper=work/90-planted/prediction.txt
+
+# What sheet.awk shows ($1) of these files; $2 is 1 for a sheet with ORDER=1.
+sheet() {
+    awk -v show="$1" -v order="$2" -f scripts/study/sheet.awk "${@:3}"
+}
+
+# The verdicts on sheet $3, one for each step, if the lab prints $2.
+verdicts() {
+    sheet verdicts "$@" | awk '{ printf "%s ", $2 }'
+}
+
+# Lab 90 prints what is in file said.
+plant_steps() {
+    printf '%s\n' '1. Who?' 'ann       send("hi") ...' \
+        'bob       recv() = 2 "hi"' '' '2. How often?' \
+        'bob       recv() = 2 "hi"' 'bob       recv() = 3 "you"' \
+        'bob       recv() = 0 ""' 'ann       exit ...' 'ann       exit ...' '' \
+        '3. And now?' 'bob       send("hi") = -1 EPIPE' >"$box/said"
+    sketch "cat '$box/said'"
+    cp "$box/said" expected/90-planted.txt
+}
+
+predict() {
+    scripts/study/predict.sh build/90-planted
+}
+
+@test "of each lab: untouched it scores none, filled from expected/ all" {
+    for expected in "$origin"/expected/*.txt; do
+        for how in '' 1; do
+            sheet sheet "$how" "$expected" >untouched
+            found=$(verdicts "$how" "$expected" untouched)
+            [[ $found =~ ^((open|given)\ )+$ ]]
+            found=$(verdicts "$how" "$expected" "$expected")
+            [[ $found =~ ^((right|given)\ )+$ && $found == *right* ]]
+        done
+    done
+}
+
+@test "of each lab: one wrong line costs just its step" {
+    for expected in "$origin"/expected/*.txt; do
+        steps=$(grep -c '^[0-9]*\. ' "$expected")
+        for ((step = 1; step <= steps; step++)); do
+            awk -v step="$step" '/^[0-9]+\. / { at = $1 + 0 }
+                { wrong = at == step && last ~ /^[0-9]+\. /; last = $0 }
+                { print $0 (wrong ? " or so" : "") }' "$expected" >wrong
+            read -r -a all <<<"$(verdicts '' "$expected" wrong)"
+            [[ ${all[step - 1]} == wrong || ${all[step - 1]} == given ]]
+            [[ "${all[*]::step-1} ${all[*]:step}" != *wrong* ]]
+        done
+    done
+}
+
+@test "of each lab in the new form: each line is given, or has a blank" {
+    for answers in "$origin"/labs/*/answers.md; do
+        name=$(basename "$(dirname "$answers")")
+        sheet sheet '' "$origin/expected/$name.txt" >untouched
+        odd=$(grep -vE '^$|^[0-9]+\. |^~|\.\.\.$|\?$|\?[ ,)]' untouched || true)
+        [[ -z $odd ]] || {
+            echo "$name: nothing to predict in: $odd"
+            return 1
+        }
+    done
+}
+
+@test "of each lab: no result is on its sheet" {
+    for expected in "$origin"/expected/*.txt; do
+        sheet sheet '' "$expected" >untouched
+        result=$(grep -vE '^~|\.\.\.$' untouched | grep -E ' = [^?]' || true)
+        [[ -z $result ]] || {
+            echo "$expected: $result"
+            return 1
+        }
+    done
+}
+
+@test "a sheet does not tell how many lines there are" {
+    plant_steps
+    passes predict
+    said "$paper: steps to predict: 3"
+    passes grep -c 'recv() = ?' "$paper"
+    [[ $output == 2 ]]
+    passes grep -c 'exit \.\.\.' "$paper"
+    [[ $output == 2 ]]
+    grep -qx 'bob       send("hi") = ?' "$paper"
+}
+
+@test "a step of which nothing was predicted is not given away" {
+    plant_steps
+    passes predict
+    sed -i '/^1/,/^2/s/?$/"hi"/' "$paper"
+    cp "$paper" "$box/mine"
+    passes predict
+    said $'1. Who?\n        as predicted'
+    said $'2. How often?\n        not predicted yet'
+    said $'3. And now?\n        not predicted yet'
+    said '1 of 3 steps as predicted'
+    said 'next: predict the other steps, too'
+    [[ $output != *you* && $output != *EPIPE* ]]
+    cmp "$box/mine" "$paper"
+}
+
+@test "where it came otherwise, the whole step is shown: you, and it is" {
+    plant_steps
+    passes predict
+    sed -i 's/?$/"hi"/; s/send("hi") = .*/send("hi") = ?/' "$paper"
+    sed -i 's/^3\. .*/&\nbob       says nothing/' "$paper"
+    passes predict
+    said $'2. How often?
+        bob       recv() = 2 "hi"
+it is:  bob       recv() = 3 "you"
+it is:  bob       recv() = 0 ""
+        ann       exit ...
+        ann       exit ...
+
+3. And now?
+you:    bob       says nothing
+you:    bob       send("hi") = ?
+it is:  bob       send("hi") = -1 EPIPE
+
+1 of 3 steps as predicted'
+    said 'next: labs/90-planted/README.md, "Look", says why'
+    mkdir -p labs/90-planted
+    : >labs/90-planted/answers.md
+    passes predict
+    said 'next: labs/90-planted/answers.md says why'
+}
+
+@test "what counts is what was meant, not how it was written" {
+    plant_steps
+    mkdir -p work/90-planted
+    printf '%s\r\n' '# notes' 'and more' '1. Who ever?' 'ann send("hi")   ...' \
+        ' bob  recv() = "hi" ' '# because' '2. How often?' \
+        'bob       recv() = 2 "hi"' 'bob recv() = "you"' 'bob recv() = 0' '' \
+        'ann exit ...' 'ann exit ...' '3.' 'bob send("hi") = EPIPE' >"$paper"
+    passes predict
+    said '3 of 3 steps as predicted'
+    sed -i s/EPIPE/EPERM/ "$paper"
+    passes predict
+    said '2 of 3 steps as predicted'
+}
+
+@test "it is compared with what the lab prints now" {
+    plant_steps
+    mkdir -p work/90-planted
+    sed -i s/EPIPE/EAGAIN/ "$box/said"
+    cp "$box/said" "$paper"
+    passes predict
+    said '3 of 3 steps as predicted'
+    said "note: this is not what expected/90-planted.txt says: 'make check-90'"
+    sed -i '/^3/,$d' "$box/said"
+    yields 2 predict
+    said 'it has the steps 1 2 3, and the lab has 1 2'
+}
+
+@test "what is measured is no matter of prediction" {
+    printf '%s\n' '1. Who?' '~ann      # us' 'ann       send() = 1' \
+        >expected/90-planted.txt
+    mkdir -p build
+    printf '%s\n' '#!/bin/sh' 'echo "1. Who?"' 'date "+~ann      %N us"' \
+        'echo "ann       send() = 1"' >build/90-planted
+    chmod +x build/90-planted
+    passes predict
+    grep -qx '~ann      # us' work/90-planted/prediction.txt
+    sed -i 's/?$/1/' work/90-planted/prediction.txt
+    passes predict
+    said '1 of 1 steps as predicted'
+    [[ $output != *note* ]]
+}
+
+@test "ORDER=1: all lines are there, in the wrong order" {
+    plant_steps
+    local order=work/90-planted/order.txt
+    ORDER=1 passes predict
+    diff <(grep . "$order" | grep -v '^#' | sort) <(grep . "$box/said" | sort)
+    ORDER=1 passes predict
+    said '0 of 2 steps as predicted'
+    said $'3. And now?\n        nothing to predict'
+    { echo '# mine' && cat "$box/said"; } >"$order"
+    ORDER=1 passes predict
+    said '2 of 2 steps as predicted'
+    [[ ! -e $paper ]]
+}
+
+@test "a long line is shown in 80 columns" {
+    plant_steps
+    long="bob       recv() = 60 \"$(printf 'word %.0s' {1..12})\""
+    sed -i "s/^bob .*EPIPE/$long/" "$box/said" expected/90-planted.txt
+    passes predict
+    sed -i 's/?$/7/' "$paper"
+    passes predict
+    said 'word'
+    fails grep -E '.{81}' <<<"$output"
+}
+
+@test "a damaged sheet is refused in one line, and left as it is" {
+    plant_steps
+    mkdir -p work/90-planted
+    for damage in '' '1. Who?' $'1.\n3.\n2.' $'\1\2\3' $'1.\n2.\n3.\n4.'; do
+        printf '%s' "$damage" >"$paper"
+        yields 2 predict
+        said "predict.sh: $paper: it has the steps "
+        said 'repair it, or rename it to get a new one'
+        [[ $output != *$'\n'* && $(<"$paper") == "$damage" ]]
+    done
+    rm "$paper"
+    ln -s /nowhere "$paper"
+    yields 2 predict
+    said "$paper: cannot be read; rename it to get a new one"
+    rm "$paper"
+    mkdir "$paper"
+    yields 2 predict
+    said 'cannot be read'
+}
+
+@test "where one cannot write, it says so, and leaves nothing" {
+    plant_steps
+    echo 'not a directory' >work
+    yields 2 predict
+    said 'cannot write to work/90-planted: make it yours, or copy the suite'
+    [[ $output != *$'\n'* ]]
+    rm work
+    mkdir work
+    (
+        ulimit -f 0
+        trap '' XFSZ
+        yields 2 predict
+        said 'is the disk full?'
+    )
+    [[ -z $(ls work/90-planted) ]]
+}
+
+@test "a lab that fails or is skipped confirms nothing, and says why" {
+    plant_steps
+    passes predict
+    while IFS='|' read -r status does says; do
+        sketch "$does"
+        cp "$box/said" expected/90-planted.txt
+        TIMEOUT=0.5 yields "$status" predict
+        said "$says"
+    done <<'END'
+1|echo "1. Who?"; echo oops >&2; exit 3|oops
+1|exit 3|not ok - 90 planted: it did not end well; 'make lab-90' shows how far
+77|echo "no such sockets" >&2; exit 77|skipped - 90 planted: no such sockets
+124|exec sleep 60|not done after 0.5 s
+END
+    rm build/90-planted
+    yields 1 predict
+    said 'it does not compile'
+    [[ -z $(ls build) ]]
+}
+
+@test "through make: handed out, filled in, judged; and make clean leaves it" {
+    plant 'step("Who?"); say("send() = %d", 1);' \
+        $'1. Who?\nmain      send() = 1'
+    passes make -s predict-90
+    said 'work/90-planted/prediction.txt: steps to predict: 1'
+    sed -i 's/?$/1/' work/90-planted/prediction.txt
+    passes make -s predict-90
+    said '1 of 1 steps as predicted'
+    passes make -s predict-90 ORDER=1
+    said 'work/90-planted/order.txt'
+    passes make -s clean
+    [[ -s work/90-planted/prediction.txt && ! -e build ]]
+    fails make -s predict-90 ORDER=yes
+    said 'ORDER=yes: want 1'
+    fails make -s predict-99
+    said 'there is no lab 99; the labs are: 90'
+    yields 2 scripts/study/predict.sh
+    said 'usage: '
+    yields 2 scripts/study/predict.sh build/91-unknown
+    said 'there is no expected/91-unknown.txt'
+}
