@@ -18,3 +18,7 @@ predict-%:
 .PHONY: progress
 progress: | writable
 	@scripts/study/progress.sh
+
+.PHONY: find
+find:
+	@scripts/study/find.sh "$$WHAT"
