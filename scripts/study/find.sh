@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # find.sh -- what do the labs show of an error, a call, an option, a word?
 #
-# usage: scripts/study/find.sh WHAT      (EAGAIN, 11, "too many references", recv)
+# usage: scripts/study/find.sh WHAT      (EAGAIN, 11, "Broken pipe", recv)
 #
 # Prints the lines of evidence that have WHAT, each under the question of its
-# step, then the answers that explain them. An error may be given by its name, by
-# its number, by its text or some words of it, or as a log has it, with more
+# step, then the answers that explain them. An error may be given by its name,
+# its number, its text or some words of it, or as a log has it, with more
 # around. Several words are a phrase; if no place has it, all of them have to be
 # in one place. If there is nothing, says what is near.
 #
@@ -26,8 +26,8 @@ errors() {
     }'
 }
 
-# The lines of $errors that $1 means. If a text is in $1, with more around, it is
-# the longest one: "No such device" is in "No such device or address", too.
+# The lines of $errors that $1 means. If a text is in $1, with more around, it
+# is the longest one: "No such device" is in "No such device or address", too.
 meant_by() {
     words=$1 awk -F '\t' '
         BEGIN { words = ENVIRON["words"] }
@@ -123,7 +123,8 @@ main() {
     found=$(search "$(pattern "$what")") ||
         found=$(search "$(patterns "${words[@]}")") || {
         close=$(near "$what")
-        echo "find.sh: nothing in the labs has \"$1\"${close:+; near: $close}" >&2
+        [[ -z $close ]] || close="; near: $close"
+        echo "find.sh: nothing in the labs has \"$1\"$close" >&2
         exit 1
     }
     printf '%s\n' "$found"
