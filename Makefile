@@ -6,12 +6,16 @@
 #             make labs          all labs, one after the other
 #             make predict-5     write down what it will print, then compare
 #                                ORDER=1: put the lines of each step in order
+#             make mend-5        find the fault in a program, and mend it
+#                                HINT=1, 2, 3: help; AGAIN=1: another fault
+#             make find WHAT=EAGAIN  where is it seen, and what explains it?
 #             make progress      what is predicted and mended, and what is next
 #   Class     LAB_PAUSE=1 make lab-5     wait for Enter after each question
 #             LAB_PAUSE=line make lab-5  and after each line of evidence
 #   Judge     make check-5       is the output of lab 5 as expected?
 #             make check         is that of every lab, and do the pages fit?
 #   Prove     make shake-5       is it the same whichever call is delayed?
+#                                MENDED=1: of the program that you mended
 #             make fault-5       does it survive the failure of any call?
 #                                CALL=accept ERROR=EMFILE: of this one, live
 #             make break-5       does each edit of its "Break it" break it?

@@ -30,6 +30,7 @@ END
     [ -z "$dev" ] || cat <<'END'
 shellcheck   shellcheck   ShellCheck  shellcheck  ShellCheck  shellcheck
 script       bsdutils util-linux-script util-linux util-linux util-linux-misc
+patch        patch        patch       patch       patch       patch
 setpriv      util-linux   util-linux  util-linux  util-linux  setpriv
 gcc          gcc          gcc         gcc         gcc         gcc
 clang        clang        clang       clang       clang       clang

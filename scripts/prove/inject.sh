@@ -1,8 +1,9 @@
 # shellcheck shell=bash
 # inject.sh -- what shake.sh and fault.sh share: strace(1) and its injections
 #
-# Sourced by them, after lab.bash, with the program as $1. Sets program, its
-# absolute path; and work, a directory that is removed at the end.
+# Sourced by them, after lab.bash, with the program as $1. Sets typed, its path
+# as it was given; program, its absolute path; and work, a directory that is
+# removed at the end.
 #
 # shellcheck disable=SC2154 # suite, name and title are of lab.bash
 set -euo pipefail
@@ -12,6 +13,7 @@ if [[ ! -x $1 ]]; then
     exit 1
 fi
 program=$(realpath -- "$1")
+typed=$1
 # LD_LIBRARY_PATH, which names chosen.so, would end at either.
 [[ $suite != *[:\;]* ]] || refuse "$suite: a path with : or ; in it cannot be" \
     "traced: move the suite"
@@ -96,7 +98,7 @@ aim() {
         -e "trace=$call,bind,getsockname,/nanosleep" "${inject[@]}" \
         "${chosen[@]/build\//}" \
         ${chosen:+-E LD_LIBRARY_PATH="${scripts@Q}/../build"} "${program@Q}"
-    echo "strace" "${follow[@]}" "${inject[@]}" "${chosen[@]}" "build/$name" \
+    echo "strace" "${follow[@]}" "${inject[@]}" "${chosen[@]}" "$typed" \
         >"$1/command"
 }
 

@@ -7,9 +7,10 @@ variants := gcc clang musl asan alone
 varied   := $(foreach variant,$(variants),$(names:%=build/$(variant)/%))
 linters  := shellcheck shfmt clang-format clang-tidy
 
-given    := $(filter command,$(origin CALL) $(origin ERROR) $(origin EDIT))
+given    := $(filter command,$(origin CALL) $(origin ERROR) $(origin EDIT) \
+              $(origin MENDED))
 ifneq ($(and $(given),$(filter $(proofs),$(MAKECMDGOALS))),)
-    $(error CALL, ERROR and EDIT are for one lab: make fault-5 CALL=accept)
+    $(error CALL, ERROR, EDIT and MENDED are for one lab: make shake-5 MENDED=1)
 endif
 
 .PHONY: $(proofs) lint check-all dev-tools
@@ -17,7 +18,7 @@ endif
 # For one lab they run on their own, live.
 define proofs_of
 .PHONY: shake-$2 fault-$2 break-$2
-shake-$2: build/$1 build/chosen.so
+shake-$2: $(if $(MENDED),build/mended/$1,build/$1) build/chosen.so
 	@scripts/prove/shake.sh $$< || [ $$$$? = 77 ]
 fault-$2: build/$1 build/chosen.so
 	@scripts/prove/fault.sh $$< || [ $$$$? = 77 ]

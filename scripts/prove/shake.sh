@@ -91,7 +91,7 @@ done
     tap 'not ok' "$title: no schedule came; is there room in $work?"
     exit 1
 }
-good=$(tap ok "$title")
+good=$(lab_of "$name" && tap ok "$title") # as check.sh says it of a run
 line="$title: $(how_many "$work/schedules" "$work/all" "$count") schedules"
 line+=", ${#said[@]} output"
 ((${#said[@]} == 1)) || line+=s

@@ -102,9 +102,9 @@ says_good_bye=$'-    puts("hello");\n+    puts("good-bye");'
     fails make -s break-90 EDIT=2
     said 'not ok - 90 planted: edit 2: it changes nothing'
     fails make -s break EDIT=1
-    said 'CALL, ERROR and EDIT are for one lab'
+    said 'CALL, ERROR, EDIT and MENDED are for one lab'
     fails make -s fault ERROR=EIO
-    said 'CALL, ERROR and EDIT are for one lab'
+    said 'CALL, ERROR, EDIT and MENDED are for one lab'
     EDIT=1 fails make -s break
     said 'not ok - 90 planted: 2 edits, 1 wrong'
 }

@@ -154,6 +154,7 @@ commands() {
     awk '
         function found(words,    i, n, part) {
             sub(/ # .*/, "", words)
+            gsub(/"[^"]*"/, "x", words)
             n = split(words, part, / && | \| /)
             for (i = 1; i <= n; i++)
                 print FILENAME "\t" part[i]
@@ -176,9 +177,10 @@ commands() {
     done
     while IFS=$'\t' read -r page command; do
         read -r -a words <<<"$command"
-        while [[ ${words[0]} == [A-Z]*=* ]]; do
+        while [[ ${words[0]-} == [A-Z]*=* ]]; do
             words=("${words[@]:1}")
         done
+        ((${#words[@]} > 0)) || continue
         case ${words[0]} in
             make)
                 for word in "${words[@]:1}"; do

@@ -1,0 +1,83 @@
+# find.awk -- the evidence that has what is wanted, and the answers to it
+#
+# usage: WANTED=... awk -f find.awk expected/*.txt labs/*/*.md
+#
+# WANTED is a pattern in small letters, or several, each on a line of its own:
+# then all of them have to be in the same line, answer or paragraph. Prints the
+# lines of evidence under their questions, then the answers to these questions,
+# and the other answers that have what is wanted. If there is nothing of these,
+# prints the paragraphs that have it. Fails if there are none, either.
+
+function has_wanted(words,    i) {
+    gsub(/[`*]/, "", words)
+    gsub(/[ \t\n]+/, " ", words)
+    words = tolower(words)
+    for (i = 1; i <= patterns; i++)
+        if (words !~ pattern[i])
+            return 0
+    return 1
+}
+
+# A question, once, and a line of evidence, once below it.
+function show_evidence(line) {
+    if (!(step in hit))
+        printf "%s%s, %s\n", hits++ ? "\n" : "", title, question
+    if (line != question && !((step, line) in hit))
+        print line
+    hit[step] = hit[step, line] = 1
+}
+
+# What has been read of a page is the answer of a step, or a paragraph.
+function end_of_part() {
+    sub(/\n+$/, "", part)
+    if (part != "" && step == "" && has_wanted(part))
+        others = others "\n" page ":\n" part "\n"
+    else if (part != "" && (step in hit || has_wanted(part)))
+        printf "%s%s:\n%s\n", hits++ ? "\n" : "", page, part
+    part = step = ""
+}
+
+BEGIN { patterns = split(ENVIRON["WANTED"], pattern, "\n") }
+
+FNR == 1 {
+    end_of_part()
+    page = name = FILENAME
+    gsub(/^[a-z]*\/|[.\/].*/, "", name)
+    title = "Lab " (name + 0)
+    section = fenced = ""
+}
+
+page ~ /^expected/ {
+    if (/^[0-9]+\. /) {
+        step = name " " $1
+        question = $0
+    }
+    if (NF && has_wanted($0))
+        show_evidence($0)
+    next
+}
+
+/^```/ { fenced = !fenced; next }
+
+fenced { next }
+
+/^## / { end_of_part(); section = $0; next }
+
+(section == "" && page ~ /answers/) || section == "## Look" {
+    if (/^[0-9]+\. /) {
+        end_of_part()
+        step = name " " $1
+    }
+}
+
+# Behind a blank line, an answer goes on if the next line is indented.
+step == "" ? NF == 0 : part ~ /\n\n$/ && /^[^ ]/ { end_of_part() }
+
+part != "" || NF > 0 { part = part $0 "\n" }
+
+END {
+    end_of_part()
+    if (hits == 0)
+        printf "%s", substr(others, 2)
+    exit hits == 0 && others == ""
+}

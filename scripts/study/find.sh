@@ -1,0 +1,135 @@
+#!/usr/bin/env bash
+# find.sh -- what do the labs show of an error, a call, an option, a word?
+#
+# usage: scripts/study/find.sh WHAT      (EAGAIN, 11, "Broken pipe", recv)
+#
+# Prints the lines of evidence that have WHAT, each under the question of its
+# step, then the answers that explain them. An error may be given by its name,
+# its number, its text or some words of it, or as a log has it, with more
+# around. Several words are a phrase; if no place has it, all of them have to be
+# in one place. If there is nothing, says what is near.
+#
+# Exit status: 0 found; 1 not found; 2 for wrong usage.
+set -euo pipefail
+export LC_ALL=C
+
+scripts=$(cd "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
+# shellcheck source=scripts/lab.bash
+. "$scripts/lab.bash"
+
+# A line for each error of this machine: its name, number and text.
+errors() {
+    # shellcheck disable=SC2016 # they are perl's
+    perl -MErrno -e 'for (sort keys %!) {
+        $! = Errno->$_();
+        print "$_\t", 0 + $!, "\t$!\n"
+    }'
+}
+
+# The lines of $errors that $1 means. If a text is in $1, with more around, it
+# is the longest one: "No such device" is in "No such device or address", too.
+meant_by() {
+    words=$1 awk -F '\t' '
+        BEGIN { words = ENVIRON["words"] }
+        {
+            text = tolower($3)
+            line[NR] = $0
+            number[NR] = $2
+            if (words == tolower($1) || words == $2 "" || words == "-" $2 ||
+                (words ~ / / && index(text, words)))
+                meant[$2] = found = 1
+            else if (index(words, text) && length(text) > longest) {
+                longest = length(text)
+                best = $2
+            }
+        }
+        END {
+            if (!found)
+                meant[best] = 1
+            for (i = 1; i <= NR; i++)
+                if (number[i] in meant)
+                    print line[i]
+        }' <<<"$errors"
+}
+
+# The pattern for $1, in whole words. If it means an error, then for all its
+# names and its text.
+pattern() {
+    local meant
+    meant=$(meant_by "$1" | cut -f 1,3)
+    tr 'A-Z\t' 'a-z\n' <<<"${meant:-$1}" | sort -u |
+        sed 's/[][\\.^$+?(){}|]/\\&/g' | paste -sd '|' |
+        sed 's/.*/(^|[^a-z0-9_])(&)([^a-z0-9_]|$)/'
+}
+
+# The same for each of the words; here a number is just a number.
+patterns() {
+    local word
+    for word in "$@"; do
+        if [[ $word =~ ^-?[0-9]+$ ]]; then
+            errors='' pattern "$word"
+        else
+            pattern "$word"
+        fi
+    done
+}
+
+search() {
+    WANTED=$1 awk -f "$scripts/study/find.awk" expected/*.txt labs/*/*.md
+}
+
+# The words of the labs that have $1 in them, or that one might have meant: they
+# begin in the same way, and take two changes of a letter or less.
+near() {
+    cat expected/*.txt labs/*/*.md | tr -cs 'A-Za-z0-9_' '\n' | sort -u |
+        wanted=$1 awk '
+            function min(a, b) { return a < b ? a : b }
+            function changes(a, b,    i, j, cost) {
+                for (i = 0; i <= length(a); i++)
+                    for (j = 0; j <= length(b); j++)
+                        if (i * j == 0)
+                            cost[i, j] = i + j
+                        else
+                            cost[i, j] = min(cost[i - 1, j - 1] + \
+                                (substr(a, i, 1) != substr(b, j, 1)), \
+                                1 + min(cost[i - 1, j], cost[i, j - 1]))
+                return cost[length(a), length(b)]
+            }
+            BEGIN { wanted = ENVIRON["wanted"] }
+            length($0) > 2 {
+                word = tolower($0)
+                if (index(word, wanted) ||
+                    (substr(word, 1, 1) == substr(wanted, 1, 1) &&
+                        changes(word, wanted) <= min(2, length(wanted) / 2)))
+                    print
+            }' | sort -fu | head -n 10 | paste -sd ' '
+}
+
+# What is left of WHAT is in small letters, and recv() or recv(2) is recv.
+main() {
+    local what meant found words close
+    what=$(tr 'A-Z\n\t' 'a-z  ' <<<"${1-}" | tr -d '`*' | tr -s ' ' |
+        sed -E 's/^ | $//g; s/\(([0-9a-z]*\))?$//')
+    [[ $# == 1 && -n $what ]] ||
+        refuse 'want a word: make find WHAT=EAGAIN, or WHAT="Broken pipe"'
+    cd "$suite"
+    errors=$(errors 2>/dev/null) || refuse 'perl, with its module Errno, is' \
+        "missing: 'scripts/setup.sh' installs it"
+    meant=$(meant_by "$what")
+    [[ -z $meant ]] ||
+        awk -F '\t' '{ print $1 " is error " $2 ": " $3 } END { print "" }' \
+            <<<"$meant"
+    read -r -a words <<<"$what"
+    found=$(search "$(pattern "$what")") ||
+        found=$(search "$(patterns "${words[@]}")") || {
+        close=$(near "$what")
+        [[ -z $close ]] || close="; near: $close"
+        echo "find.sh: nothing in the labs has \"$1\"$close" >&2
+        exit 1
+    }
+    printf '%s\n' "$found"
+    (($(wc -l <<<"$found") < 100)) ||
+        printf '\n%s\n' 'next: more words find less: WHAT="EAGAIN connect"'
+}
+
+main "$@"

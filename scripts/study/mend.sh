@@ -1,0 +1,261 @@
+#!/usr/bin/env bash
+# mend.sh -- hand out a lab's program with a fault, and judge what is mended
+#
+# usage: scripts/study/mend.sh LAB               (labs/05-seqpacket-vs-stream)
+#        EDIT=2 scripts/study/mend.sh LAB
+#        AGAIN=1 [EDIT=2] scripts/study/mend.sh LAB
+#        HINT=1 scripts/study/mend.sh LAB
+#
+# The first time it makes one edit of the README in a copy of the program,
+# work/NN-slug/slug.c, and shows what the check says of it. Later it judges that
+# file. EDIT says which edit; otherwise it is one, by chance, that was not
+# handed out yet. With AGAIN the file gets another name, and another fault is
+# handed out. HINT=1 shows the step and its answer, 2 what the edit is about, 3
+# its diff.
+#
+# The last line of the file tells which edit it is, by a checksum of the diff.
+#
+# Exit status: 0 handed out, hinted at, or mended; 1 not mended; 2 for wrong
+# usage; 77 the lab was skipped; 124 its time was up.
+set -euo pipefail
+
+scripts=$(cd "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
+# shellcheck source=scripts/lab.bash
+. "$scripts/lab.bash"
+# shellcheck source=scripts/edits.bash
+. "$scripts/edits.bash"
+
+# The fault of an edit that was extracted: a number that tells nothing.
+fault_of() {
+    cksum <"$work/$1.diff" | cut -d ' ' -f 1
+}
+
+# Prints the copy, as edit $1 has made it, as it is handed out.
+marked_copy() {
+    cat "$copy"
+    echo "// Handed out by make mend-$number, with fault $(fault_of "$1")."
+}
+
+# The faults of the programs in these files, or on standard input.
+faults_in() {
+    sed -n 's/^\/\/ Handed out by .*, with fault \([0-9]*\)\..*/\1/p' "$@"
+}
+
+# Sets edit to the one that is in the student's file, and makes it in the copy.
+# Fails if the file does not tell.
+make_same_edit() {
+    local fault
+    fault=$(faults_in "$file")
+    for edit in $(edits); do
+        if extract "$edit" && [[ $(fault_of "$edit") == "$fault" ]]; then
+            apply "$edit"
+            return
+        fi
+    done
+    return 1
+}
+
+# The edits that may be handed out, in any order: not those that were already.
+candidates() {
+    local edit had
+    had=$(find "$desk" -name '*.c' -exec cat {} + | faults_in)
+    for edit in $(edits | shuf); do
+        if extract "$edit" && ! is_no_program "$edit" &&
+            ! grep -qx "$(fault_of "$edit")" <<<"$had"; then
+            echo "$edit"
+        fi
+    done
+}
+
+# Sets edit to the first of these that makes a difference here, and leaves in
+# $work/said what the check says of it.
+choose() {
+    local wrong
+    for edit in "$@"; do
+        extract "$edit"
+        wrong=$(try "$edit")
+        [[ -n $wrong ]] || return 0
+    done
+    echo "not ok - $title: nothing to hand out: edit $edit: $wrong"
+    exit 1
+}
+
+# The student's file gets another name, the first that is free.
+keep() {
+    local i=1 kept
+    [[ -e $file ]] || return 0
+    while kept=${file%.c}-$i.c && [[ -e $kept || -L $kept ]]; do
+        ((++i))
+    done
+    mv -n "$file" "$kept"
+    echo "What you had is in work/$name/${kept##*/} now."
+}
+
+# Hands out a program: whole, or not at all, and never over one that is there.
+hand_out() {
+    local edit choice
+    mkdir -p "$desk" 2>/dev/null || true
+    { new=$(mktemp -u "$desk/new.XXXXXX") && : >"$new"; } 2>/dev/null ||
+        refuse "cannot write to work/$name: make it yours, or copy the suite" \
+            "to a directory of your own"
+    if [[ -n ${EDIT-} ]]; then
+        extract_wanted
+        ! is_no_program "$EDIT" ||
+            refuse "EDIT=$EDIT: it does not compile, so it is no puzzle"
+        choice=$EDIT
+    else
+        choice=$(candidates)
+        [[ -n $choice ]] || refuse "lab $number has no fault that was not" \
+            "handed out yet; AGAIN=1 EDIT=1 hands one out again"
+    fi
+    must_pass
+    echo "Making a fault in lab $number, and running it: this takes ten" \
+        "seconds if it hangs ..."
+    # shellcheck disable=SC2086 # they are numbers
+    choose $choice
+    marked_copy "$edit" 2>/dev/null >"$new" ||
+        refuse "cannot write $shown: is the disk full?"
+    keep
+    mv -n "$new" "$file"
+    echo
+    plainly "$work/said"
+    echo
+    echo "next: there is one fault in $shown;"
+    echo '      mend it there, and type this again (HINT=1 helps)'
+}
+
+# Was nothing changed since the file was handed out?
+is_untouched() {
+    local edit
+    make_same_edit && marked_copy "$edit" | cmp -s - "$file"
+}
+
+# Builds and judges the student's file. Returns only if it is not mended.
+judge() {
+    local status=0
+    cp "$file" "$copy"
+    if ! build; then
+        cat "$work/said"
+        echo "not ok - $title: $shown does not compile"
+        exit 1
+    fi
+    check || status=$?
+    case $status in
+        0)
+            if is_untouched; then
+                echo "not ok - $title: right by chance; nothing is mended yet"
+                exit 1
+            fi
+            echo "ok - $title: mended"
+            echo "next: make shake-$number MENDED=1 (or was it luck?)"
+            echo "      make mend-$number AGAIN=1 (another fault)"
+            exit 0
+            ;;
+        77 | 124)
+            plainly "$work/said"
+            exit "$status"
+            ;;
+        *) ;;
+    esac
+}
+
+# The answer to step $1, as it stands on the lab's page.
+answer() {
+    local page=$readme section='## Look'
+    if [[ -e $answers ]]; then
+        page=$answers
+        section=
+    fi
+    awk -v step="$1." -v section="$section" '
+        BEGIN { inside = section == "" }
+        /^## / { inside = $0 == section }
+        /^[0-9]+\. / { wanted = $1 == step }
+        inside && wanted { print }' "$page"
+}
+
+# The first step that differs, and its answer.
+hint_step() {
+    local step
+    step=$(plainly "$work/said" | sed -nE 's/^[-+ ]?([0-9]+)\. .*/\1/p' |
+        head -n 1)
+    [[ -n $step ]] ||
+        refuse "it shows in no step: see what 'make mend-$number' says"
+    echo 'This is where it shows first:'
+    echo
+    grep "^$step\. " "$suite/expected/$name.txt"
+    echo
+    answer "$step"
+    echo
+    echo 'next: HINT=2 says what was changed'
+}
+
+# What was changed, in words or in lines.
+hint_edit() {
+    local edit
+    make_same_edit || refuse "$shown: its last line is not the one that it was" \
+        "handed out with, which tells the fault; AGAIN=1 hands out another"
+    if ((HINT == 2)); then
+        sed 's/^\*\*Edit [0-9]*\.\*\* //; /^$/d' "$work/$edit.question"
+        echo
+        echo 'next: HINT=3 shows it'
+    else
+        echo 'Lines with - were taken out of the program, those with + put in:'
+        diff -U 3 --label "labs/$name/$slug.c" --label "$shown" \
+            "$source" "$copy" || true
+    fi
+}
+
+# What is asked for has to make sense.
+check_wishes() {
+    [[ ${AGAIN-} =~ ^1?$ ]] || refuse "AGAIN=$AGAIN: want 1 (another fault)"
+    [[ ${HINT-} =~ ^[123]?$ ]] || refuse "HINT=$HINT: want 1, 2 or 3"
+    [[ -z ${HINT-} || -z ${AGAIN-}${EDIT-} ]] ||
+        refuse 'HINT goes without AGAIN and EDIT: it is for what you have'
+    if [[ -e $file || -L $file ]]; then
+        [[ -f $file && -r $file ]] ||
+            refuse "$shown: cannot be read; rename it to get a new one"
+        [[ -z ${EDIT-} || -n ${AGAIN-} ]] ||
+            refuse "$shown is there: AGAIN=1 EDIT=$EDIT keeps it and hands out" \
+                "another one"
+    else
+        [[ -z ${HINT-} ]] ||
+            refuse "there is no $shown: 'make mend-$number' hands it out"
+    fi
+}
+
+clean_up() {
+    rm -f "${new-}"
+    rmdir "$desk" "$suite/work" 2>/dev/null || true # if they are empty
+    remove_work
+}
+
+main() {
+    need_lab "${1-}" $# '[EDIT=2] [AGAIN=1] [HINT=1] scripts/study/mend.sh LAB'
+    [[ -f $1/README.md ]] || refuse "$1/README.md: no such file"
+    desk=$suite/work/$name
+    file=$desk/$slug.c
+    shown=work/$name/$slug.c
+    check_wishes
+    trap clean_up EXIT
+    trap : HUP # whom it started hears it, and ends
+    make_work
+    lay_out "$1" work
+    if [[ ! -e $file || -n ${AGAIN-} ]]; then
+        hand_out
+    elif [[ ${HINT-} == [23] ]]; then
+        hint_edit
+    else
+        judge
+        if [[ -n ${HINT-} ]]; then
+            hint_step
+            return
+        fi
+        plainly "$work/said"
+        echo
+        echo "not ok - $title: not mended yet"
+        echo 'next: look again; HINT=1, HINT=2 and HINT=3 tell more and more'
+        exit 1
+    fi
+}
+
+main "$@"

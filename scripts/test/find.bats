@@ -1,0 +1,180 @@
+#!/usr/bin/env bats
+# find.bats -- is what the labs have found, and is nothing else?
+
+# shellcheck disable=SC2154 # origin, box and output are of helper.bash and bats
+# shellcheck disable=SC2016 # no command is meant by what stands in `...`
+load helper
+unset WHAT
+
+# Lab 90 in the new form, and lab 91 in the old one.
+plant_pages() {
+    mkdir -p labs/90-new labs/91-old
+    cat >expected/90-new.txt <<END
+1. Who waits?
+ann       recv(sv[0]) = 3 "red"
+ann       recv(sv[0]) = 3 "red"
+ann       connect() = -1 EAGAIN
+
+2. Who is in the backlog?
+bob       recv(sv[0]) = -1 EAGAIN
+bob       recvmsg() = 11 bytes
+END
+    cat >labs/90-new/README.md <<END
+# Lab 90
+
+You meet this in PostgreSQL.
+END
+    cat >labs/90-new/answers.md <<END
+# Lab 90
+
+1. **Nobody waits.** The queue
+   is full.
+
+       a picture
+
+   There is more.
+
+2. **Bob.** \`ENOBUFS\` would be wrong.
+
+## Often said
+
+- "Try again." A queue is full.
+END
+    printf '%s\n' '1. How old?' 'eve       mode: 0755' >expected/91-old.txt
+    cat >labs/91-old/README.md <<END
+# How old?
+
+## Predict
+
+1. Is the mode a number?
+
+## Look
+
+1. Older than the hills.
+
+Nobody counts.
+END
+}
+
+@test "find: each line under its question, once, then the answers" {
+    plant_pages
+    passes make -s find WHAT=recv
+    [[ $output == 'Lab 90, 1. Who waits?
+ann       recv(sv[0]) = 3 "red"
+
+Lab 90, 2. Who is in the backlog?
+bob       recv(sv[0]) = -1 EAGAIN
+
+labs/90-new/answers.md:
+1. **Nobody waits.** The queue
+   is full.
+
+       a picture
+
+   There is more.
+
+labs/90-new/answers.md:
+2. **Bob.** `ENOBUFS` would be wrong.' ]]
+    expected=$output
+    for what in 'recv()' 'recv(2)' RECV ' recv '; do
+        passes make -s find WHAT="$what"
+        [[ $output == "$expected" ]]
+    done
+}
+
+@test "find: an error by its name, number, text, and out of a log" {
+    plant_pages
+    for what in EAGAIN eagain EWOULDBLOCK 11 -11 'temporarily  UNAVAILABLE' \
+        'connect() to unix:/x failed (11: Resource temporarily unavailable)'; do
+        passes make -s find WHAT="$what"
+        said 'EAGAIN is error 11: Resource temporarily unavailable'
+        said 'EWOULDBLOCK is error 11: Resource temporarily unavailable'
+        said 'ann       connect() = -1 EAGAIN'
+        said 'bob       recv(sv[0]) = -1 EAGAIN'
+        [[ $output != *mode* && $output != *'11 bytes'* ]]
+    done
+    fails make -s find WHAT='cannot: no such device or address'
+    said 'ENXIO is error 6'
+    [[ $output != *ENODEV* ]]
+}
+
+@test "find: a word of a question, of an answer, of any page" {
+    plant_pages
+    passes make -s find WHAT=backlog
+    [[ $output == 'Lab 90, 2. Who is in the backlog?'*'2. **Bob.**'* ]]
+    passes make -s find WHAT='no buffer space available'
+    said '2. **Bob.** `ENOBUFS` would be wrong.'
+    passes make -s find WHAT='queue is full'
+    [[ $output == *'1. **Nobody waits.**'* && $output != *'Try again'* ]]
+    passes make -s find WHAT='again.'
+    said $'labs/90-new/answers.md:\n- "Try again." A queue is full.'
+    passes make -s find WHAT=postgresql
+    [[ $output == $'labs/90-new/README.md:\nYou meet this in PostgreSQL.' ]]
+}
+
+@test "find: in the old form the answers are under Look" {
+    plant_pages
+    passes make -s find WHAT=mode
+    [[ $output == 'Lab 91, 1. How old?
+eve       mode: 0755
+
+labs/91-old/README.md:
+1. Older than the hills.' ]]
+}
+
+@test "find: words that are no phrase have to be in one place" {
+    plant_pages
+    passes make -s find WHAT='eagain connect'
+    said 'ann       connect() = -1 EAGAIN'
+    [[ $output != *'bob  '* ]]
+    passes make -s find WHAT='bytes 11'
+    said 'bob       recvmsg() = 11 bytes'
+    fails make -s find WHAT='connect 0755'
+    said 'nothing in the labs has "connect 0755"'
+}
+
+@test "find: nothing found says so, and what is near" {
+    plant_pages
+    fails make -s find WHAT=recvv
+    said 'nothing in the labs has "recvv"; near: recv'
+    fails make -s find WHAT=postgres
+    said 'near: PostgreSQL'
+    fails make -s find WHAT=EXDEV
+    said 'EXDEV is error 18: Invalid cross-device link'
+    said 'nothing in the labs has "EXDEV"'
+    for what in '.*' 'a\d' '[' '(' "'; ls" '*'; do
+        fails make -s find WHAT="$what"
+        (($(grep -vc '^make: ' <<<"$output") == 1))
+    done
+}
+
+@test "find: without a word, or without perl, one line" {
+    fails make -s find
+    said 'find.sh: want a word: make find WHAT=EAGAIN'
+    (($(grep -vc '^make: ' <<<"$output") == 1))
+    yields 2 scripts/study/find.sh a b
+    said 'find.sh: want a word'
+    printf '#!/bin/sh\nexit 2\n' >"$box/perl"
+    chmod +x "$box/perl"
+    PATH=$box:$PATH yields 2 scripts/study/find.sh EAGAIN
+    [[ $output == *"perl, with its module Errno, is missing: 'scripts/setup.sh'"* ]]
+}
+
+@test "find: of the real labs" {
+    cp -R "$origin/labs" "$origin/expected" .
+    for what in EAGAIN 11 'Resource temporarily unavailable' SO_PEERCRED \
+        ETOOMANYREFS recv MSG_DONTWAIT /proc socketpair; do
+        passes scripts/study/find.sh "$what"
+    done
+    # musl has no text for it
+    if [[ $(perl -MErrno -e 'print $! = Errno->ETOOMANYREFS') == Too* ]]; then
+        passes scripts/study/find.sh 'too many references'
+        said 'then `sendmsg()` is ETOOMANYREFS'
+    fi
+    for expected in expected/*.txt; do
+        line=$(tail -n 1 "$expected")
+        passes scripts/study/find.sh "$line"
+        said "$line"
+        [[ $output == *$'\nlabs/'* ]]
+    done
+}
