@@ -1,17 +1,23 @@
 /*
- * 27-socket-permissions -- who may connect?
+ * 27-socket-permissions -- how does a socket file get its mode in time?
  *
- * Whoever may search the directories on the way and write to the socket file.
- * bind() makes that file, with the mode that umask() leaves: a chmod() that
- * follows does not keep out a client that was quicker.
+ * bind() makes the file. The mode of the file is the mode of the socket without
+ * the bits of the umask. The socket has the mode 0777, unless fchmod() has
+ * changed it before. After bind() only chmod() changes the file. A client can
+ * be quicker than chmod() once the server listens, or once the name is there if
+ * the server receives datagrams.
  *
- *     client ----> door/ ----> room/ ----> server.sock ----> server
- *                 search      search          write
+ *     socket()         fchmod(fd)       bind()           chmod(path)
  *
- * See unix(7), path_resolution(7), umask(2), chmod(2).
+ *     socket: 0777     socket: 0600     socket: 0600     socket: 0600
+ *                                       file:   0600     file:   0660
+ *
+ * See unix(7), umask(2), chmod(2), bind(2), listen(2).
  */
+#include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
+#include <pthread.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -19,228 +25,335 @@
 
 #include "../../common/lab.h"
 
-union address {
-    struct sockaddr any;
-    struct sockaddr_un un;
-};
-static const union address here = {
-    .un = {.sun_family = AF_UNIX, .sun_path = "server.sock"}};
-static const union address in_room = {
-    .un = {.sun_family = AF_UNIX, .sun_path = "door/room/server.sock"}};
+static const struct sockaddr_un server_address = {.sun_family = AF_UNIX,
+                                                  .sun_path = "server.sock"};
+static const char *const log_path = "log.txt";
 
-static mode_t file_mode(void)
+/* The permissions in the mode, without the type of the file. */
+static mode_t mode_of_file(const char *path)
 {
-    struct stat file;
+    struct stat status;
 
-    CHECK(stat("server.sock", &file));
-    return file.st_mode & 07777;
+    CHECK(stat(path, &status));
+    return status.st_mode & 07777;
 }
 
-static int opened(int type, mode_t mask)
+static mode_t mode_of_socket(int fd)
 {
-    int server = CHECK(socket(AF_UNIX, type, 0));
+    struct stat status;
+
+    CHECK(fstat(fd, &status));
+    return status.st_mode & 07777;
+}
+
+/* umask() cannot fail. It returns the umask that was there before. */
+static void change_umask(mode_t mask)
+{
+    mode_t before = umask(mask);
+
+    say("umask(%#o) = %#o", mask, before);
+}
+
+static void change_socket(int fd, mode_t mode)
+{
+    int changed = CHECK(fchmod(fd, mode));
+
+    say("fchmod(fd, %#o) = %d", mode, changed);
+}
+
+static void change_file(mode_t mode)
+{
+    int changed = CHECK(chmod(server_address.sun_path, mode));
+
+    say("chmod(\"%s\", %#o) = %d", server_address.sun_path, mode, changed);
+}
+
+static void bind_server(int fd)
+{
+    CHECK(bind(fd, (const struct sockaddr *)&server_address,
+               sizeof(server_address)));
+    say("bind(\"%s\") -> mode %#o", server_address.sun_path,
+        mode_of_file(server_address.sun_path));
+}
+
+static void start_listening(int fd)
+{
+    int listening = CHECK(listen(fd, 8));
+
+    say("listen(fd) = %d", listening);
+}
+
+static void close_server(int fd)
+{
+    CHECK(close(fd));
+    CHECK(unlink(server_address.sun_path));
+}
+
+/* A file that is not a socket. It is removed again. */
+static void make_log_file(void)
+{
+    const mode_t wanted = 0666;
+    int fd = CHECK(open(log_path, O_CREAT | O_WRONLY, wanted));
+
+    say("open(\"%s\", O_CREAT, %#o) -> mode %#o", log_path, wanted,
+        mode_of_file(log_path));
+    CHECK(close(fd));
+    CHECK(unlink(log_path));
+}
+
+/* A client that writes its name and goes. The caller names the one error that
+ * may come, or 0 for none. Any other error ends the lab. */
+static void try_to_connect(const char *name, int error)
+{
+    int fd = CHECK(socket(AF_UNIX, SOCK_STREAM, 0));
+
+    role(name);
+    int result = connect(fd, (const struct sockaddr *)&server_address,
+                         sizeof(server_address));
+    if (result == -1 && errno != error)
+        fail("connect()", __FILE__, __LINE__);
+    if (result == -1) {
+        say("connect(\"%s\") = -1 %s", server_address.sun_path,
+            error_name(error));
+    } else {
+        say("connect(\"%s\") = %d", server_address.sun_path, result);
+        CHECK(write(fd, name, strlen(name)));
+    }
+
+    CHECK(close(fd));
+    role("server");
+}
+
+/* The same with a datagram: its text is the name of the client. */
+static void try_to_send(const char *name, int error)
+{
+    int fd = CHECK(socket(AF_UNIX, SOCK_DGRAM, 0));
+
+    role(name);
+    ssize_t n = sendto(fd, name, strlen(name), 0,
+                       (const struct sockaddr *)&server_address,
+                       sizeof(server_address));
+    if (n == -1 && errno != error)
+        fail("sendto()", __FILE__, __LINE__);
+    if (n == -1)
+        say("sendto(\"%s\", \"%s\") = -1 %s", name, server_address.sun_path,
+            error_name(error));
+    else
+        say("sendto(\"%s\", \"%s\") = %zd", name, server_address.sun_path, n);
+
+    CHECK(close(fd));
+    role("server");
+}
+
+/* Accepts whoever waits, and reads the name. The listener does not block: when
+ * nobody waits, accept() is -1 EAGAIN. */
+static void accept_all(int listener)
+{
+    char name[16];    // longer than any name in this lab
+
+    int peer = accept(listener, NULL, NULL);
+    while (peer != -1) {
+        int n = CHECK(read(peer, name, sizeof(name)));
+        say("accept(fd), read(peer) = %d \"%.*s\"", n, n, name);
+        CHECK(close(peer));
+        peer = accept(listener, NULL, NULL);
+    }
+    if (errno != EAGAIN)
+        fail("accept()", __FILE__, __LINE__);
+    say("accept(fd) = -1 %s", error_name(EAGAIN));
+}
+
+static void receive_all(int server)
+{
+    char text[16];    // longer than any name in this lab
+
+    ssize_t n = recv(server, text, sizeof(text), 0);
+    while (n != -1) {
+        say("recv(fd) = %zd \"%.*s\"", n, (int)n, text);
+        n = recv(server, text, sizeof(text), 0);
+    }
+    if (errno != EAGAIN)
+        fail("recv()", __FILE__, __LINE__);
+    say("recv(fd) = -1 %s", error_name(EAGAIN));
+}
+
+/* A regular file is there for comparison: its mode is an argument of open(). */
+static void modes_and_umask(void)
+{
+    static const mode_t masks[] = {022, 0, 077};
 
     role("server");
-    umask(mask);    // it never fails
-    CHECK(bind(server, &here.any, sizeof(here)));
-    say("umask(%03o), bind(): mode %04o", mask, file_mode());
-    if (type == SOCK_STREAM)
-        CHECK(listen(server, 1));
-    return server;
-}
+    for (size_t i = 0; i < ARRAY_LEN(masks); i++) {
+        int fd = CHECK(socket(AF_UNIX, SOCK_STREAM, 0));
 
-/* bind() made a file, and close() leaves it: the next bind() would fail. */
-static void close_at(int sock, const union address *addr)
-{
-    CHECK(close(sock));
-    CHECK(unlink(addr->un.sun_path));
-}
-
-static void set_mode(const char *path, mode_t mode)
-{
-    say("chmod(\"%s\", %04o) = %d", path, mode, CHECK(chmod(path, mode)));
-}
-
-/* Root passes any mode by its capabilities. Without them it is a user like
- * others; an ordinary user has none to lose.
- * Either owns the file, so of its mode it is the owner's digit that is asked:
- * an ordinary user has no second uid to try the other two with. */
-static void client(int server, void (*attempt)(const union address *to),
-                   const union address *to)
-{
-    pid_t child = CHECK(fork());
-
-    if (child == 0) {
-        role("client");
-        CHECK(close(server));
-        as_ordinary_user();
-        attempt(to);
-        _exit(EXIT_SUCCESS);
+        change_umask(masks[i]);
+        make_log_file();
+        bind_server(fd);
+        close_server(fd);
     }
-    reap(child);
-}
-
-static void get_in(const union address *to)
-{
-    int server = CHECK(socket(AF_UNIX, SOCK_STREAM, 0));
-    int result = CHECK(connect(server, &to->any, sizeof(*to)));
-
-    say("connect(\"%s\") = %d", to->un.sun_path, result);
-}
-
-static void stay_out(const union address *to)
-{
-    int server = CHECK(socket(AF_UNIX, SOCK_STREAM, 0));
-
-    say("connect(\"%s\") = %s", to->un.sun_path,
-        RESULT(connect(server, &to->any, sizeof(*to)), EACCES));
-}
-
-static void send_in(const union address *to)
-{
-    int s = CHECK(socket(AF_UNIX, SOCK_DGRAM, 0));
-
-    say("sendto(\"%s\", \"hello\") = %d", to->un.sun_path,
-        CHECK(sendto(s, "hello", 5, 0, &to->any, sizeof(*to))));
-}
-
-static void send_in_vain(const union address *to)
-{
-    int s = CHECK(socket(AF_UNIX, SOCK_DGRAM, 0));
-
-    say("sendto(\"%s\", \"hello\") = %s", to->un.sun_path,
-        RESULT(sendto(s, "hello", 5, 0, &to->any, sizeof(*to)), EACCES));
-}
-
-static void from_umask(void)
-{
-    static const mode_t masks[] = {0, 002, 022, 077};
-
-    for (size_t i = 0; i < ARRAY_LEN(masks); i++)
-        close_at(opened(SOCK_STREAM, masks[i]), &here);
-}
-
-static void fchmod_before(void)
-{
-    static const mode_t modes[] = {0700, 0775, 0777};
-
     umask(022);
-    for (size_t i = 0; i < ARRAY_LEN(modes); i++) {
-        int sock = CHECK(socket(AF_UNIX, SOCK_STREAM, 0));
-        CHECK(fchmod(sock, modes[i]));
-        CHECK(bind(sock, &here.any, sizeof(here)));
-        say("umask(022), fchmod(socket, %04o), bind(): mode %04o", modes[i],
-            file_mode());
-        close_at(sock, &here);
-    }
 }
 
-static void say_both(int sock)
+static void fchmod_before_bind(mode_t mode)
 {
-    struct stat own;
+    int fd = CHECK(socket(AF_UNIX, SOCK_STREAM, 0));
 
-    CHECK(fstat(sock, &own));
-    say("fstat(socket): mode %04o, stat(\"server.sock\"): mode %04o",
-        own.st_mode & 07777, file_mode());
+    change_socket(fd, mode);
+    bind_server(fd);
+
+    close_server(fd);
 }
 
-/* A socket and its file are two inodes, each with a mode. */
-static void fchmod_after(void)
+/* After bind() there are two modes to look at: that of the socket, and that of
+ * the file. */
+static void fchmod_after_bind(mode_t mode)
 {
-    int listener = opened(SOCK_STREAM, 022);
+    int fd = CHECK(socket(AF_UNIX, SOCK_STREAM, 0));
 
-    say_both(listener);
-    say("fchmod(socket, 0000) = %d", CHECK(fchmod(listener, 0)));
-    say_both(listener);
-    client(listener, get_in, &here);
-    set_mode("server.sock", 0);
-    client(listener, stay_out, &here);
-    close_at(listener, &here);
+    bind_server(fd);
+    say("fstat(fd) -> mode %#o", mode_of_socket(fd));
+    change_socket(fd, mode);
+    say("fstat(fd) -> mode %#o", mode_of_socket(fd));
+    say("stat(\"%s\") -> mode %#o", server_address.sun_path,
+        mode_of_file(server_address.sun_path));
+
+    close_server(fd);
 }
 
-/* First everything except what is needed, then that and nothing else. */
-static void which_bit(int type, void (*refused)(const union address *to),
-                      void (*allowed)(const union address *to))
+/* After each call of the server a client tries, as early as it can. */
+static void listen_then_chmod(void)
 {
-    int server = opened(type, 022);
+    int fd = CHECK(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0));
 
-    set_mode("server.sock", 0577);
-    client(server, refused, &here);
-    set_mode("server.sock", 0200);
-    client(server, allowed, &here);
-    close_at(server, &here);
+    bind_server(fd);
+    try_to_connect("ann", ECONNREFUSED);
+    start_listening(fd);
+    try_to_connect("bob", 0);
+    change_file(0);
+    try_to_connect("carol", EACCES);
+    accept_all(fd);
+
+    close_server(fd);
 }
 
-static void window(void)
+static void chmod_then_listen(void)
 {
-    char text[16];
-    int server = opened(SOCK_DGRAM, 022);
+    int fd = CHECK(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0));
 
-    client(server, send_in, &here);    // it may come at any time
-    set_mode("server.sock", 0);
-    client(server, send_in_vain, &here);
+    bind_server(fd);
+    try_to_connect("ann", ECONNREFUSED);
+    change_file(0);
+    try_to_connect("bob", EACCES);
+    start_listening(fd);
+    try_to_connect("carol", EACCES);
+    accept_all(fd);
 
-    ssize_t n = CHECK(recv(server, text, sizeof(text), 0));
-    say("recv() = %zd \"%.*s\"", n, (int)n, text);
-    close_at(server, &here);
+    close_server(fd);
 }
 
+/* The same with datagrams. There is no listen() before which the server could
+ * call chmod(). */
+static void bind_then_chmod(void)
+{
+    int fd = CHECK(socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0));
+
+    bind_server(fd);
+    try_to_send("ann", 0);
+    change_file(0);
+    try_to_send("bob", EACCES);
+    receive_all(fd);
+
+    close_server(fd);
+}
+
+/* The file has the mode 0 from its first moment on, until all is ready. */
 static void born_shut(void)
 {
-    int listener = opened(SOCK_STREAM, 0777);
+    int fd = CHECK(socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0));
 
-    umask(022);    // or the next file of this process would have no mode, too
-    client(listener, stay_out, &here);
-    set_mode("server.sock", 0700);
-    client(listener, get_in, &here);
-    close_at(listener, &here);
+    change_socket(fd, 0);
+    bind_server(fd);
+    try_to_send("ann", EACCES);
+    change_file(0200);
+    try_to_send("bob", 0);
+    receive_all(fd);
+
+    close_server(fd);
 }
 
-/* The server goes in and shuts the door, and then there is a socket. */
-static void behind_a_door(void)
+static void *log_something(void *unused)
 {
-    int outside = CHECK(open(".", O_RDONLY | O_DIRECTORY));
+    role("logger");
+    make_log_file();
+    return unused;
+}
 
-    CHECK(mkdir("door", 0700));
-    CHECK(mkdir("door/room", 0700));
-    say("chdir(\"door/room\") = %d", CHECK(chdir("door/room")));
-    set_mode("..", 0600);
-    int listener = opened(SOCK_STREAM, 0);
-    CHECK(fchdir(outside));
-    CHECK(close(outside));
+/* The thread does all that it does during this call, and has ended after it. */
+static void run_logger(void)
+{
+    pthread_t logger;
 
-    client(listener, stay_out, &in_room);
-    set_mode("door", 0100);
-    client(listener, get_in, &in_room);
-    CHECK(chmod("door", 0700));
-    close_at(listener, &in_room);
-    CHECK(rmdir("door/room"));
-    CHECK(rmdir("door"));
+    CHECK_PTHREAD(pthread_create(&logger, NULL, log_something, NULL));
+    CHECK_PTHREAD(pthread_join(logger, NULL));
+}
+
+/* The logger comes just when the umask is not the usual one. */
+static void mode_by_umask(void)
+{
+    int fd = CHECK(socket(AF_UNIX, SOCK_STREAM, 0));
+
+    change_umask(077);
+    bind_server(fd);
+    run_logger();
+    change_umask(022);
+
+    close_server(fd);
+}
+
+static void mode_by_fchmod(void)
+{
+    int fd = CHECK(socket(AF_UNIX, SOCK_STREAM, 0));
+
+    change_socket(fd, 0700);
+    bind_server(fd);
+    run_logger();
+
+    close_server(fd);
+}
+
+/* Who has given up root's privileges needs the permission to make files. */
+static void need_own_directory(void)
+{
+    int allowed = access(".", W_OK | X_OK);
+
+    if (allowed == -1 && errno == EACCES)
+        skip("this lab makes files here: run it in a directory of your own");
+    CHECK(allowed);
 }
 
 int main(void)
 {
+    as_ordinary_user();    // root may connect whatever the mode is
+    need_own_directory();
+    umask(022);
+
     step("Which mode does bind() give the file?");
-    from_umask();
+    modes_and_umask();
 
-    step("What can fchmod() change before bind()?");
-    fchmod_before();
+    step("What does fchmod() on the socket change, before and after bind()?");
+    fchmod_before_bind(0600);
+    fchmod_before_bind(0666);
+    fchmod_after_bind(0600);
 
-    step("What can it change after bind()?");
-    fchmod_after();
+    step("Which clients are quicker than chmod()?");
+    listen_then_chmod();
+    chmod_then_listen();
 
-    step("Which bit does connect() need?");
-    which_bit(SOCK_STREAM, stay_out, get_in);
-
-    step("Which bit does sendto() need?");
-    which_bit(SOCK_DGRAM, send_in_vain, send_in);
-
-    step("Does chmod() after bind() come too late?");
-    window();
-
-    step("How is the file born shut?");
+    step("And if the clients send datagrams?");
+    bind_then_chmod();
     born_shut();
 
-    step("What if the directory is shut?");
-    behind_a_door();
+    step("What else does umask() change?");
+    mode_by_umask();
+    mode_by_fchmod();
 }
