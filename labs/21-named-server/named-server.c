@@ -1,255 +1,391 @@
 /*
  * 21-named-server -- what do bind(), listen() and accept() each do?
  *
- * bind() makes the name. listen() opens the door: from then on a client can
- * connect and write, if the queue has room. accept() only fetches one, that
- * is connected already, as a new socket; no data go by the listener.
+ * bind() gives the socket a name, and makes a file. listen() makes the socket a
+ * listener: from then on clients can connect and write, and wait in its queue.
+ * accept() takes one client out of the queue and returns a new socket. All data
+ * go by the new socket, and it lives on when the listener is closed. A server
+ * that stays with one client until the end lets all others wait.
  *
- *     client  server ---- "server.sock" ----> listener  server
- *             server <======================> peer
+ *     client                                          server
+ *
+ *     to_server ---- connect() ---> [ queue ] ------- listener, "server.sock"
+ *                                       |
+ *                                       |  accept()
+ *                                       v
+ *     to_server <=============== data =============>  to_client
  *
  * See unix(7), bind(2), listen(2), accept(2), connect(2), poll(2).
  */
-#define _GNU_SOURCE    // for accept4()
 #include <ctype.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "../../common/lab.h"
 
-static const struct sockaddr_un address = {.sun_family = AF_UNIX,
-                                           .sun_path = "server.sock"};
+enum {
+    ROOM = 64,     // longer than any text that is sent here
+    BACKLOG = 4    // more than ever wait in the queue here
+};
 
-static void four_names(void)
+static const struct sockaddr_un server_address = {.sun_family = AF_UNIX,
+                                                  .sun_path = "server.sock"};
+static const struct sockaddr_un ann_address = {.sun_family = AF_UNIX,
+                                               .sun_path = "ann.sock"};
+
+static int new_socket(void)
 {
-    role("server");
-    say("AF_UNIX %d, AF_LOCAL %d, PF_UNIX %d, PF_LOCAL %d", AF_UNIX, AF_LOCAL,
-        PF_UNIX, PF_LOCAL);
+    return CHECK(socket(AF_UNIX, SOCK_STREAM, 0));
 }
 
-/* One process plays both. On Linux the same socket may connect() again. */
-static void one_by_one(void)
+static int bind_to(int fd, const struct sockaddr_un *address)
 {
-    const struct sockaddr *name = (const struct sockaddr *)&address;
-    socklen_t len = sizeof(address);
-    int listener = CHECK(socket(AF_UNIX, SOCK_STREAM, 0));
-    int client = CHECK(socket(AF_UNIX, SOCK_STREAM, 0));
-
-    role("client");
-    say("connect() = %s", RESULT(connect(client, name, len), ENOENT));
-    role("server");
-    say("bind() = %d", CHECK(bind(listener, name, len)));
-    role("client");
-    say("connect() = %s", RESULT(connect(client, name, len), ECONNREFUSED));
-    role("server");
-    say("accept() = %s", RESULT(accept(listener, NULL, NULL), EINVAL));
-    say("listen() = %d", CHECK(listen(listener, 1)));
-    role("client");
-    say("connect() = %d", CHECK(connect(client, name, len)));
-    CHECK(close(client));
-    CHECK(close(listener));
-    CHECK(unlink(address.sun_path));
+    return bind(fd, (const struct sockaddr *)address, sizeof(*address));
 }
 
-static int opened(int type)
+static int connect_to(int fd, const struct sockaddr_un *address)
 {
-    role("server");
-    int listener = CHECK(socket(AF_UNIX, type, 0));
-    CHECK(bind(listener, (const struct sockaddr *)&address, sizeof(address)));
-    CHECK(listen(listener, 8));
+    return connect(fd, (const struct sockaddr *)address, sizeof(*address));
+}
+
+/* Step 1 looks at each of these calls. */
+static int open_server(void)
+{
+    int listener = new_socket();
+
+    CHECK(bind_to(listener, &server_address));
+    CHECK(listen(listener, BACKLOG));
     return listener;
 }
 
-/* bind() made a file, and close() leaves it: the next bind() would fail. */
-static void closed(int listener)
+/* close() leaves the file there, and in its way the next bind() would fail. */
+static void close_server(int listener)
 {
     CHECK(close(listener));
-    CHECK(unlink(address.sun_path));
+    CHECK(unlink(server_address.sun_path));
 }
 
-static int connected(const char *who)
+/* A client without a name of its own. */
+static int open_client(void)
 {
-    role(who);
-    int server = CHECK(socket(AF_UNIX, SOCK_STREAM, 0));
-    CHECK(connect(server, (const struct sockaddr *)&address, sizeof(address)));
-    return server;
+    int to_server = new_socket();
+
+    int result = CHECK(connect_to(to_server, &server_address));
+    say("connect(\"%s\") = %d", server_address.sun_path, result);
+    return to_server;
 }
 
-static void receive(int fd)
+/* Before the call, the length says how much room there is for the address of
+ * the client. After the call, it says how long that address is. */
+static int accept_client(int listener)
 {
-    char buf[64];    // longer than anything that is sent here
-    ssize_t n = CHECK(read(fd, buf, sizeof(buf)));
+    struct sockaddr_un from = {0};
+    socklen_t length = sizeof(from);
 
-    say("read() = %zd \"%.*s\"", n, (int)n, buf);
+    int to_client = CHECK(accept(listener, (struct sockaddr *)&from, &length));
+    say("accept(listener) -> \"%s\", %u bytes", from.sun_path, length);
+    return to_client;
 }
 
-static void look(int listener)
+static void write_text(const char *name, int fd, const char *text)
 {
-    struct pollfd p = {.fd = listener, .events = POLLIN};
-    int n = CHECK(poll(&p, 1, 0));    // looks, does not wait
+    int n = CHECK(write(fd, text, strlen(text)));
 
-    say("poll(listener) = %d%s", n, p.revents & POLLIN ? " POLLIN" : "");
+    say("write(%s, \"%s\") = %d", name, text, n);
 }
 
-/* The client has come and gone before the server accepts it. */
-static void client_first(void)
+/* `name` is what fd is called in the caller. */
+static int read_text(const char *name, int fd, char buf[ROOM])
 {
-    int listener = opened(SOCK_STREAM);
+    int n = CHECK(read(fd, buf, ROOM));
 
-    look(listener);
-    pid_t child = CHECK(fork());
-    if (child == 0) {
-        CHECK(close(listener));
-        role("client");
-        int server = CHECK(socket(AF_UNIX, SOCK_STREAM, 0));
-        int result = CHECK(connect(server, (const struct sockaddr *)&address,
-                                   sizeof(address)));
-        int n = CHECK(write(server, "hello", 5));
-        say("connect() = %d, write(\"hello\") = %d", result, n);
-        _exit(EXIT_SUCCESS);    // and the kernel closes the connection
-    }
-    reap(child);
-    look(listener);
-    int peer = CHECK(accept(listener, NULL, NULL));
-    say("accept(): the client");
-    look(listener);
-    receive(peer);
-    receive(peer);
-    CHECK(close(peer));
-    closed(listener);
-}
-
-/* A client needs no name. If it binds one, it does so before it connects. */
-static void who_is_who(int named)
-{
-    const struct sockaddr_un own = {.sun_family = AF_UNIX,
-                                    .sun_path = "ann.sock"};
-    struct sockaddr_un name = {0};
-    socklen_t len = sizeof(name);
-    int listener = opened(SOCK_STREAM);
-    int server = CHECK(socket(AF_UNIX, SOCK_STREAM, 0));
-
-    role("ann");
-    if (named)
-        CHECK(bind(server, (const struct sockaddr *)&own, sizeof(own)));
-    CHECK(connect(server, (const struct sockaddr *)&address, sizeof(address)));
-    say("%sconnect()", named ? "bind(\"ann.sock\"), " : "");
-    role("server");
-    int peer = CHECK(accept(listener, (struct sockaddr *)&name, &len));
-    say("accept(): the client is \"%s\", %u bytes", name.sun_path, len);
-    len = sizeof(name);
-    CHECK(getsockname(peer, (struct sockaddr *)&name, &len));
-    say("getsockname(peer): \"%s\", %u bytes", name.sun_path, len);
-    CHECK(close(server));
-    CHECK(close(peer));
-    closed(listener);
-    if (named)
-        CHECK(unlink(own.sun_path));
-}
-
-static void say_flags(const char *what, int sock)
-{
-    int passcred;
-    socklen_t len = sizeof(passcred);
-
-    CHECK(getsockopt(sock, SOL_SOCKET, SO_PASSCRED, &passcred, &len));
-    say("%s: O_NONBLOCK %s, FD_CLOEXEC %s, SO_PASSCRED %s", what,
-        CHECK(fcntl(sock, F_GETFL)) & O_NONBLOCK ? "on" : "off",
-        CHECK(fcntl(sock, F_GETFD)) & FD_CLOEXEC ? "on" : "off",
-        passcred ? "on" : "off");
-}
-
-/* All is set before anybody connects: the kernel copies SO_PASSCRED as early
- * as that, or as late as accept(), depending on its version. */
-static void inherited(void)
-{
-    int listener = opened(SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC), on = 1;
-
-    CHECK(setsockopt(listener, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)));
-    say_flags("listener", listener);
-    for (int i = 0; i < 2; i++) {
-        int client = connected("client");
-        role("server");
-        int peer = CHECK(i == 0 ? accept(listener, NULL, NULL)
-                                : accept4(listener, NULL, NULL,
-                                          SOCK_NONBLOCK | SOCK_CLOEXEC));
-        say_flags(i == 0 ? "accept()" : "accept4()", peer);
-        CHECK(close(client));
-        CHECK(close(peer));
-    }
-    closed(listener);
-}
-
-static void client(const char *who, const char *question)
-{
-    int server = connected(who);
-
-    say("connect(), write(\"%s\")", question);
-    CHECK(write(server, question, strlen(question)));
-    receive(server);
-    _exit(EXIT_SUCCESS);    // and the kernel closes the connection
-}
-
-/* Capitals for whatever comes, until the client has closed. The result is that
- * of the last read(). */
-static ssize_t serve(int peer)
-{
-    char text[64];
-    ssize_t n;
-
-    while ((n = CHECK(read(peer, text, sizeof(text)))) > 0) {
-        say("read() = %zd \"%.*s\"", n, (int)n, text);
-        for (ssize_t i = 0; i < n; i++)
-            text[i] = (char)toupper((unsigned char)text[i]);
-        say("write(\"%.*s\")", (int)n, text);
-        CHECK(write(peer, text, (size_t)n));
-    }
+    say("read(%s) = %d \"%.*s\"", name, n, n, buf);
     return n;
 }
 
-static void three_dialogues(void)
+/* One process plays both. The server also calls listen() before bind(), and
+ * accept() before listen(). Whatever the server has called, the client tries to
+ * connect, with the same socket. */
+static void one_by_one(void)
 {
-    static const char *const names[] = {"ann", "bob", "eve"};
-    static const char *const questions[] = {"tea", "cake", "jam"};
-    int listener = opened(SOCK_STREAM);
+    const char *path = server_address.sun_path;
+    int listener = new_socket();
+    int client = new_socket();
 
-    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-        pid_t child = CHECK(fork());
-        if (child == 0) {
-            CHECK(close(listener));
-            client(names[i], questions[i]);
-        }
-        int peer = CHECK(accept(listener, NULL, NULL));
-        ssize_t n = serve(peer);
-        say("read() = %zd, close(peer) = %d", n, CHECK(close(peer)));
-        reap(child);
+    role("server");
+    const char *result = RESULT(listen(listener, BACKLOG), EINVAL);
+    say("listen(listener) = %s", result);
+    role("client");
+    result = RESULT(connect_to(client, &server_address), ENOENT);
+    say("connect(\"%s\") = %s", path, result);
+
+    role("server");
+    int bound = CHECK(bind_to(listener, &server_address));
+    say("bind(listener, \"%s\") = %d", path, bound);
+    result = RESULT(accept(listener, NULL, NULL), EINVAL);
+    say("accept(listener) = %s", result);
+    role("client");
+    result = RESULT(connect_to(client, &server_address), ECONNREFUSED);
+    say("connect(\"%s\") = %s", path, result);
+
+    role("server");
+    int listening = CHECK(listen(listener, BACKLOG));
+    say("listen(listener) = %d", listening);
+    role("client");
+    int connected = CHECK(connect_to(client, &server_address));
+    say("connect(\"%s\") = %d", path, connected);
+
+    CHECK(close(client));
+    close_server(listener);
+}
+
+/* Looks, and does not wait. */
+static void look(const char *name, int fd)
+{
+    struct pollfd polled = {.fd = fd, .events = POLLIN};
+    const char *word = "";
+
+    int n = CHECK(poll(&polled, 1, 0));
+    if (polled.revents & POLLIN)
+        word = " POLLIN";
+    say("poll(%s) = %d%s", name, n, word);
+}
+
+/* A client needs no name. If it wants one, it binds before it connects. */
+static void bind_and_connect(int to_server, const struct sockaddr_un *own)
+{
+    int bound = CHECK(bind_to(to_server, own));
+    say("bind(to_server, \"%s\") = %d", own->sun_path, bound);
+
+    int connected = CHECK(connect_to(to_server, &server_address));
+    say("connect(\"%s\") = %d", server_address.sun_path, connected);
+}
+
+/* ann is a process of her own. She is gone when the server calls accept(). */
+static void client_is_gone(void)
+{
+    char buf[ROOM];
+    int listener = open_server();
+
+    role("server");
+    look("listener", listener);
+    pid_t ann = CHECK(fork());
+    if (ann == 0) {
+        role("ann");
+        CHECK(close(listener));
+        int to_server = new_socket();
+
+        bind_and_connect(to_server, &ann_address);
+        write_text("to_server", to_server, "tea");
+        say("exit ...");
+        _exit(EXIT_SUCCESS);    // and the kernel closes her socket
     }
-    closed(listener);
+    reap(ann);
+
+    look("listener", listener);
+    int to_client = accept_client(listener);
+    look("listener", listener);
+    look("to_client", to_client);
+    read_text("to_client", to_client, buf);
+    read_text("to_client", to_client, buf);
+
+    CHECK(close(to_client));
+    CHECK(unlink(ann_address.sun_path));
+    close_server(listener);
+}
+
+/* The file status flags of a descriptor: here one of them matters. */
+static void say_flags(const char *name, int fd)
+{
+    int flags = CHECK(fcntl(fd, F_GETFL));
+    const char *word = "0";
+
+    if (flags & O_NONBLOCK)
+        word = "O_NONBLOCK";
+    say("fcntl(%s, F_GETFL) & O_NONBLOCK -> %s", name, word);
+}
+
+static void say_options(const char *name, int fd)
+{
+    struct timeval limit;
+    int passcred;
+    socklen_t length = sizeof(limit);
+
+    CHECK(getsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, &length));
+    say("getsockopt(%s, SO_SNDTIMEO) -> %d s", name, (int)limit.tv_sec);
+    length = sizeof(passcred);
+    CHECK(getsockopt(fd, SOL_SOCKET, SO_PASSCRED, &passcred, &length));
+    say("getsockopt(%s, SO_PASSCRED) -> %d", name, passcred);
+}
+
+/* All is set before anybody connects. One process plays both. */
+static void flags_and_options(void)
+{
+    const struct timeval limit = {.tv_sec = 5};
+    const int on = 1;
+    int listener = open_server();
+
+    role("server");
+    CHECK(fcntl(listener, F_SETFL, O_NONBLOCK));
+    CHECK(setsockopt(listener, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)));
+    CHECK(setsockopt(listener, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)));
+    say_flags("listener", listener);
+    say_options("listener", listener);
+    const char *result = RESULT(accept(listener, NULL, NULL), EAGAIN);
+    say("accept(listener) = %s", result);
+
+    role("client");
+    int client = open_client();
+    role("server");
+    int to_client = accept_client(listener);
+    say_flags("to_client", to_client);
+    say_options("to_client", to_client);
+
+    CHECK(close(client));
+    CHECK(close(to_client));
+    close_server(listener);
+}
+
+/* One process plays all three. First the listener is closed, then its file is
+ * removed. After each of the two, bob tries to connect, and ann and the server
+ * go on with what they have begun. */
+static void without_listener(void)
+{
+    const char *path = server_address.sun_path;
+    char buf[ROOM];
+    int listener = open_server();
+    int bob = new_socket();
+
+    role("ann");
+    int to_server = open_client();
+    role("server");
+    int to_ann = accept_client(listener);
+
+    int closed = CHECK(close(listener));
+    say("close(listener) = %d", closed);
+    role("bob");
+    const char *result = RESULT(connect_to(bob, &server_address), ECONNREFUSED);
+    say("connect(\"%s\") = %s", path, result);
+    role("ann");
+    write_text("to_server", to_server, "tea");
+    role("server");
+    read_text("to_ann", to_ann, buf);
+
+    int removed = CHECK(unlink(path));
+    say("unlink(\"%s\") = %d", path, removed);
+    role("bob");
+    result = RESULT(connect_to(bob, &server_address), ENOENT);
+    say("connect(\"%s\") = %s", path, result);
+    role("server");
+    write_text("to_ann", to_ann, "1 euro");
+    role("ann");
+    read_text("to_server", to_server, buf);
+
+    CHECK(close(bob));
+    CHECK(close(to_server));
+    CHECK(close(to_ann));
+}
+
+/* For a text that the other process waits for. Print first, then write: after
+ * write() the other process may print. */
+static void announce_and_write(const char *name, int fd, const char *text,
+                               int length)
+{
+    say("write(%s, \"%.*s\") ...", name, length, text);
+    CHECK(write(fd, text, (size_t)length));
+}
+
+/* Each text comes back in capitals, until the client has closed. */
+static void answer_until_end(const char *name, int to_client)
+{
+    char text[ROOM];
+    int n = read_text(name, to_client, text);
+
+    while (n > 0) {
+        for (int i = 0; i < n; i++)
+            text[i] = (char)toupper((unsigned char)text[i]);
+        announce_and_write(name, to_client, text, n);
+        n = read_text(name, to_client, text);
+    }
+    CHECK(close(to_client));
+}
+
+/* One client after the other, as in many first servers. */
+static _Noreturn void serve_two(int listener)
+{
+    role("server");
+    int first = accept_client(listener);
+    answer_until_end("first", first);
+    int second = accept_client(listener);
+    answer_until_end("second", second);
+
+    CHECK(close(listener));
+    _exit(EXIT_SUCCESS);
+}
+
+/* The server is a process of its own. The first process plays both clients and
+ * has a socket for each, which the lines call to_server.
+ *
+ * ann has written when the server starts, so the server begins with her. From
+ * then on one of the two processes always waits for the other, in read(). */
+static void two_clients(void)
+{
+    const char *jam = "jam";
+    char buf[ROOM];
+    int listener = open_server();
+
+    role("ann");
+    int ann = open_client();
+    write_text("to_server", ann, "tea");
+    pid_t server = CHECK(fork());
+    if (server == 0) {
+        CHECK(close(ann));    // or the server would never see her end
+        serve_two(listener);
+    }
+    CHECK(close(listener));
+    read_text("to_server", ann, buf);
+
+    role("bob");
+    int bob = open_client();
+    write_text("to_server", bob, "cake");
+    role("ann");
+    announce_and_write("to_server", ann, jam, (int)strlen(jam));
+    read_text("to_server", ann, buf);
+    role("bob");
+    const char *result = RESULT(recv(bob, buf, ROOM, MSG_DONTWAIT), EAGAIN);
+    say("recv(to_server, MSG_DONTWAIT) = %s", result);
+
+    role("ann");
+    say("close(to_server) ...");
+    CHECK(close(ann));
+    role("bob");
+    read_text("to_server", bob, buf);
+    say("close(to_server) ...");
+    CHECK(close(bob));
+    reap(server);
+    CHECK(unlink(server_address.sun_path));
 }
 
 int main(void)
 {
-    step("AF_UNIX, AF_LOCAL, PF_UNIX or PF_LOCAL?");
-    four_names();
-
     step("From when on can a client connect?");
     one_by_one();
 
-    step("The client is gone before accept(). What has the server got?");
-    client_first();
+    step("ann is gone before accept(). What does poll() say?");
+    client_is_gone();
 
-    step("Who is at the other end, and who am I?");
-    who_is_who(0);
-    who_is_who(1);
+    step("What does the new socket have from its listener?");
+    flags_and_options();
 
-    step("What does a new socket inherit from the listener?");
-    inherited();
+    step("The listener goes, and then the file. What still works?");
+    without_listener();
 
-    step("How does one server talk to three clients?");
-    three_dialogues();
+    step("Two clients at one server: who is answered when?");
+    two_clients();
 }

@@ -1,13 +1,21 @@
 /*
  * 22-many-clients -- how does one process serve many clients?
  *
- * It waits for all of them in one poll(), and keeps a struct for each: what
- * has come of a line, what is still to be sent. It never waits for one alone,
- * and an error on a client's socket is the end of that client only.
+ * It waits for all of them in one poll(), and for nobody alone. For each client
+ * it keeps what has come of a request and what is left of an answer, because
+ * both may take several calls. It does not read from a client that does not
+ * read. An error on a client's socket is the end of this client only.
  *
- *     ann  fd <=====================> clients[0].fd  server
- *     bob  fd <=====================> clients[1].fd
- *     eve  fd ---- server.sock ---->  listener
+ *     client              kernel               server
+ *
+ *     send()  ---> [ queue: requests ] ---> recv()  request[8]
+ *     recv()  <--- [ queue: stars    ] <--- send()  to_send
+ *
+ *     poll()       POLLIN,  while nothing is left to send
+ *                  POLLOUT, while something is
+ *
+ * A client sends a number and a semicolon, and gets that many stars: "3;" is
+ * answered by "***".
  *
  * See unix(7), poll(2), accept(2), recv(2), send(2).
  */
@@ -22,296 +30,508 @@
 
 #include "../../common/lab.h"
 
-enum { PLACES = 3, ROOM = 16 };
-
-static const struct sockaddr_un address = {.sun_family = AF_UNIX,
-                                           .sun_path = "server.sock"};
-
-struct client {
-    int fd;           // -1: this place is free
-    size_t len;       // so many bytes of line are in use,
-    size_t answer;    // and the first so many of them are to be sent
-    char line[ROOM];
+enum {
+    PLACES = 3,              // that many clients at a time
+    ROOM = 8,                // for a request, with its semicolon
+    MANY = 100000,           // more stars than there is ever room for
+    ROOM_FOR_ANSWER = 64,    // more than the answers that are shown
+    SMALL_BUFFER = 4096,     // the lab soon has full queues
+    BACKLOG = 4
 };
 
-static void drop(struct client *c)
+static const struct sockaddr_un server_address = {.sun_family = AF_UNIX,
+                                                  .sun_path = "server.sock"};
+static const struct sockaddr_un ann_address = {.sun_family = AF_UNIX,
+                                               .sun_path = "ann.sock"};
+static const struct sockaddr_un bob_address = {.sun_family = AF_UNIX,
+                                               .sun_path = "bob.sock"};
+static const struct sockaddr_un eve_address = {.sun_family = AF_UNIX,
+                                               .sun_path = "eve.sock"};
+static const struct sockaddr_un dave_address = {.sun_family = AF_UNIX,
+                                                .sun_path = "dave.sock"};
+
+static char stars[MANY];    // main() fills it
+
+/* What the server keeps for a client. */
+struct client {
+    int fd;                        // -1: this place is free
+    struct sockaddr_un address;    // for the lines of the lab
+    char request[ROOM];            // what has come and is not answered yet,
+    size_t length;                 // and how much of it there is
+    size_t to_send;                // how many stars of the answer are left
+};
+
+struct server {
+    int listener;
+    struct client clients[PLACES];
+};
+
+static void set_small_buffer(int fd)
 {
-    CHECK(close(c->fd));
-    *c = (struct client){.fd = -1};
+    const int size = SMALL_BUFFER;
+
+    CHECK(setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)));
 }
 
-/* A client may vanish at any time. Any other error would be the server's. */
-static void failed(struct client *c, const char *call)
+static void open_server(struct server *server)
 {
-    if (errno == EAGAIN)
-        return;    // later, then: poll() will say when
-    if (errno != EPIPE && errno != ECONNRESET)
-        fail(call, __FILE__, __LINE__);
-    say("%s = -1 %s", call, errno == EPIPE ? "EPIPE" : "ECONNRESET");
-    drop(c);
+    memset(server, 0, sizeof(*server));
+    server->listener = CHECK(socket(AF_UNIX, SOCK_STREAM, 0));
+    CHECK(bind(server->listener, (const struct sockaddr *)&server_address,
+               sizeof(server_address)));
+    CHECK(listen(server->listener, BACKLOG));
+
+    for (int i = 0; i < PLACES; i++)
+        server->clients[i].fd = -1;
 }
 
-/* A whole line is answered; so is what fills the room. It must not stay full:
- * a recv() without room returns 0, and would be taken for the end of file. */
-static void receive(struct client *c)
-{
-    ssize_t n = recv(c->fd, c->line + c->len, ROOM - c->len, 0);
-
-    if (n == -1) {
-        failed(c, "recv()");
-        return;
-    }
-    if (n == 0) {
-        if (c->len > 0)
-            say("recv() = %zd inside a line", n);
-        drop(c);
-        return;
-    }
-
-    for (ssize_t i = 0; i < n; i++) {
-        char byte = (char)toupper((unsigned char)c->line[c->len]);
-
-        c->line[c->len] = byte;
-        c->len++;
-        if (byte == '\n' || c->len == ROOM)
-            c->answer = c->len;
-    }
-}
-
-/* send() may take a part. What is left moves to the front, and waits. */
-static void send_answer(struct client *c)
-{
-    ssize_t n = send(c->fd, c->line, c->answer, MSG_NOSIGNAL);
-
-    if (n == -1) {
-        failed(c, "send()");
-        return;
-    }
-    c->answer -= (size_t)n;
-    c->len -= (size_t)n;
-    memmove(c->line, c->line + n, c->len);
-}
-
-static struct client *free_place(struct client clients[])
+static struct client *free_place(struct server *server)
 {
     for (int i = 0; i < PLACES; i++)
-        if (clients[i].fd == -1)
-            return &clients[i];
+        if (server->clients[i].fd == -1)
+            return &server->clients[i];
     return NULL;
 }
 
-static int count_clients(const struct client clients[])
+/* accept4() is accept() with flags for the new socket, which has no O_NONBLOCK
+ * from its listener (lab 21, step 3). */
+static void accept_client(int listener, struct client *place)
 {
-    int count = 0;
+    socklen_t length = sizeof(place->address);
 
-    for (int i = 0; i < PLACES; i++)
-        if (clients[i].fd != -1)
-            count++;
-    return count;
+    memset(place, 0, sizeof(*place));
+    place->fd = CHECK(accept4(listener, (struct sockaddr *)&place->address,
+                              &length, SOCK_NONBLOCK));
+    set_small_buffer(place->fd);
 }
 
-static void admit(int listener, struct client *place)
+/* The name of a client is that of its address. */
+static const char *name_of(const struct client *client)
 {
-    int fd = CHECK(accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC));
-    const int least = 1;    // less than the kernel allows: it takes that
-
-    /* A small send buffer: step 3 is short. */
-    CHECK(setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &least, sizeof(least)));
-    place->fd = fd;
+    return client->address.sun_path;
 }
 
-/* What to wait for: of a client, either that its answer can be sent or that its
- * next line comes. poll() passes over a descriptor of -1: a free place, or the
- * listener while there is no free place. */
-static void wait_for_all(int listener, const struct client clients[],
-                         struct pollfd polled[])
+static void drop(struct client *client)
+{
+    int result = CHECK(close(client->fd));
+
+    say("close(%s) = %d", name_of(client), result);
+    client->fd = -1;
+}
+
+/* recv() or send() on the client's socket has failed. Two errors mean that the
+ * client has gone: that is the end of this client, and of nobody else. */
+static void handle_error(struct client *client, const char *call)
+{
+    int error = errno;
+    char text[160];
+
+    if (error == EAGAIN)
+        return;    // not now: poll() will say when
+
+    snprintf(text, sizeof(text), "%s(%s)", call, name_of(client));
+    errno = error;
+    if (error != EPIPE && error != ECONNRESET)
+        fail(text, __FILE__, __LINE__);
+    say("%s = -1 %s", text, error_name(error));
+    drop(client);
+}
+
+/* The server says why, if there is room for that. It does not wait for room. */
+static void refuse(struct client *client)
+{
+    const char *answer = "bad request";
+    ssize_t n = send(client->fd, answer, strlen(answer), MSG_NOSIGNAL);
+
+    if (n == -1)
+        handle_error(client, "send");
+    else
+        say("send(%s, \"%s\") = %zd", name_of(client), answer, n);
+    if (client->fd != -1)
+        drop(client);
+}
+
+/* 0 means that the text is no number, or that it is 0. */
+static size_t number_in(const char *text, size_t length)
+{
+    size_t number = 0;
+
+    for (size_t i = 0; i < length; i++) {
+        if (!isdigit((unsigned char)text[i]))
+            return 0;
+        number = 10 * number + (size_t)(text[i] - '0');
+    }
+    return number;
+}
+
+/* If a whole request is there, its answer begins. What stands behind the
+ * semicolon belongs to the next request, and moves to the front. */
+static void begin_answer(struct client *client)
+{
+    const char *end = memchr(client->request, ';', client->length);
+
+    if (!end) {
+        if (client->length == ROOM)
+            refuse(client);    // and there is no room for the rest
+        return;
+    }
+
+    size_t digits = (size_t)(end - client->request);
+    client->to_send = number_in(client->request, digits);
+    if (client->to_send == 0) {
+        refuse(client);
+        return;
+    }
+    client->length -= digits + 1;
+    memmove(client->request, end + 1, client->length);
+}
+
+/* One recv() for a client that poll() has reported. */
+static void receive_request(struct client *client)
+{
+    char *end = client->request + client->length;
+    ssize_t n = recv(client->fd, end, ROOM - client->length, 0);
+
+    if (n == -1) {
+        handle_error(client, "recv");
+        return;
+    }
+    say("recv(%s) = %zd \"%.*s\"", name_of(client), n, (int)n, end);
+    if (n == 0) {
+        drop(client);
+        return;
+    }
+    client->length += (size_t)n;
+    begin_answer(client);
+}
+
+/* One send() for a client that poll() has reported. It sends as many stars as
+ * there is room for. How many that are differs between kernels. */
+static void send_stars(struct client *client)
+{
+    size_t wanted = client->to_send;
+
+    if (wanted > MANY)
+        wanted = MANY;
+    ssize_t n = send(client->fd, stars, wanted, MSG_NOSIGNAL);
+    if (n == -1) {
+        handle_error(client, "send");
+        return;
+    }
+    if ((size_t)n == wanted)
+        say("send(%s, %zu stars) = %zd", name_of(client), wanted, n);
+    else
+        say_measured("send(%s, %zu stars) = %zd", name_of(client), wanted, n);
+
+    client->to_send -= (size_t)n;
+    if (client->to_send == 0)
+        begin_answer(client);    // perhaps the next request has come already
+}
+
+/* What to wait for. poll() passes over a descriptor of -1: that of a free
+ * place, or of the listener while there is no free place. */
+static void fill_polled(struct pollfd polled[PLACES + 1], struct server *server)
 {
     for (int i = 0; i < PLACES; i++) {
-        polled[i].fd = clients[i].fd;
-        polled[i].events = clients[i].answer > 0 ? POLLOUT : POLLIN;
+        polled[i].fd = server->clients[i].fd;
+        polled[i].events = POLLIN;
+        if (server->clients[i].to_send > 0)
+            polled[i].events = POLLOUT;
     }
-    polled[PLACES].fd = listener;
+    polled[PLACES].fd = -1;
     polled[PLACES].events = POLLIN;
-
-    CHECK(poll(polled, PLACES + 1, -1));
+    if (free_place(server))
+        polled[PLACES].fd = server->listener;
 }
 
-/* After the last client it returns; another server would wait for the next. */
-static void serve(int listener)
+/* One round of the server: one poll(), and then one call for each socket that
+ * poll() has reported. In another server this stands in a loop without end. */
+static void serve_round(struct server *server)
 {
-    struct client clients[PLACES] = {{.fd = -1}, {.fd = -1}, {.fd = -1}};
     struct pollfd polled[PLACES + 1];
 
-    do {
-        struct client *place = free_place(clients);
+    role("server");
+    fill_polled(polled, server);
+    int n = CHECK(poll(polled, PLACES + 1, -1));    // waits, without limit
+    say("poll() = %d", n);
 
-        wait_for_all(place ? listener : -1, clients, polled);
+    for (int i = 0; i < PLACES; i++) {
+        struct client *client = &server->clients[i];
 
-        for (int i = 0; i < PLACES; i++) {
-            if (polled[i].revents == 0)
-                continue;
-            if (clients[i].answer > 0)
-                send_answer(&clients[i]);
-            else
-                receive(&clients[i]);
-        }
-
-        if (polled[PLACES].revents != 0)
-            admit(listener, place);
-    } while (count_clients(clients) > 0);
-}
-
-struct person {
-    const char *name;
-    int fd;
-};
-
-static void tell(const struct person *p, const char *text)
-{
-    role(p->name);
-    CHECK(send(p->fd, text, strlen(text), MSG_NOSIGNAL));
-}
-
-/* What is sent is printed as it is written; and after the answer, if there is
- * to be one: by then the server has said what it has to. */
-#define TELL(who, text) (tell(who, text), say("send(%s)", #text))
-#define ASK(who, text) (tell(who, text), hear(who, #text))
-
-/* Reads byte by byte, so that nothing of the next answer is taken. */
-static void hear(const struct person *p, const char *written)
-{
-    char line[64];    // longer than any answer
-    size_t len = 0;
-    char byte = '\0';
-
-    while (byte != '\n' && len < sizeof(line)) {
-        if (CHECK(recv(p->fd, &byte, 1, 0)) == 0)
-            break;
-        line[len] = byte;
-        len++;
+        if (polled[i].revents == 0)
+            continue;
+        if (client->to_send > 0)
+            send_stars(client);
+        else
+            receive_request(client);
     }
-    if (byte == '\n')
-        say("send(%s), answer \"%.*s\\n\"", written, (int)len - 1, line);
-    else
-        say("send(%s), answer \"%.*s\"", written, (int)len, line);
-}
 
-/* An empty line, and its answer, about which nothing is said. */
-static void exchange(const struct person *p)
-{
-    char byte = '\0';
+    if (polled[PLACES].revents != 0) {
+        struct client *place = free_place(server);
 
-    tell(p, "\n");
-    ssize_t n = CHECK(recv(p->fd, &byte, 1, 0));
-    if (n != 1 || byte != '\n')
-        say("recv() = %zd, and it is no empty line", n);
-}
-
-static void hang_up(struct person *p)
-{
-    role(p->name);
-    say("close()");
-    CHECK(close(p->fd));
-    p->fd = -1;
-}
-
-/* Who has an answer has been accepted, and has its place: ann the first, bob
- * the second, eve the third. In this order the server looks at them. So when a
- * client is answered, those before it have been seen to, and what the server
- * said of them has been printed. */
-static void scene(void (*play)(struct person *ann, struct person *bob,
-                               struct person *eve))
-{
-    const struct sockaddr *name = (const struct sockaddr *)&address;
-    struct person cast[] = {{"ann", -1}, {"bob", -1}, {"eve", -1}};
-    int listener = CHECK(socket(AF_UNIX, SOCK_STREAM, 0));
-
-    CHECK(bind(listener, name, sizeof(address)));
-    CHECK(listen(listener, 8));
-    pid_t server = CHECK(fork());
-    if (server == 0) {
-        role("server");
-        serve(listener);
-        _exit(EXIT_SUCCESS);
+        accept_client(server->listener, place);
+        say("accept4(listener) -> \"%s\"", name_of(place));
     }
-    CHECK(close(listener));
+}
 
-    for (int i = 0; i < 3; i++) {
-        cast[i].fd = CHECK(socket(AF_UNIX, SOCK_STREAM, 0));
-        CHECK(connect(cast[i].fd, name, sizeof(address)));
-        exchange(&cast[i]);
+static void close_server(struct server *server)
+{
+    for (int i = 0; i < PLACES; i++)
+        if (server->clients[i].fd != -1)
+            CHECK(close(server->clients[i].fd));
+    CHECK(close(server->listener));
+    CHECK(unlink(server_address.sun_path));
+}
+
+/* From here on: the clients. Each binds a name, so that the server's lines can
+ * say who it is; other clients need none. The file can go at once, because
+ * nobody connects to it. */
+static int new_socket(const struct sockaddr_un *own)
+{
+    int fd = CHECK(socket(AF_UNIX, SOCK_STREAM, 0));
+
+    CHECK(bind(fd, (const struct sockaddr *)own, sizeof(*own)));
+    CHECK(unlink(own->sun_path));
+    return fd;
+}
+
+static int connect_to(int fd, const struct sockaddr_un *address)
+{
+    return connect(fd, (const struct sockaddr *)address, sizeof(*address));
+}
+
+/* A client that connects during the experiment. */
+static int arrive(const char *who, const struct sockaddr_un *own)
+{
+    role(who);
+    int fd = new_socket(own);
+    int result = CHECK(connect_to(fd, &server_address));
+    say("connect(\"%s\") = %d", server_address.sun_path, result);
+    return fd;
+}
+
+/* A client that has been accepted when the experiment begins. */
+static int open_client(struct server *server, const struct sockaddr_un *own)
+{
+    int fd = new_socket(own);
+
+    CHECK(connect_to(fd, &server_address));
+    accept_client(server->listener, free_place(server));
+    return fd;
+}
+
+static void send_request(const char *who, int fd, const char *text)
+{
+    role(who);
+    int n = CHECK(send(fd, text, strlen(text), 0));
+    say("send(\"%s\") = %d", text, n);
+}
+
+/* One error is an answer here, and not the end of the lab. */
+static void receive_answer(const char *who, int fd)
+{
+    char buf[ROOM_FOR_ANSWER];
+
+    role(who);
+    ssize_t n = recv(fd, buf, sizeof(buf), 0);
+    if (n == -1 && errno == ECONNRESET) {
+        say("recv() = -1 %s", error_name(errno));
+        return;
     }
-    play(&cast[0], &cast[1], &cast[2]);
-
-    for (int i = 0; i < 3; i++)
-        if (cast[i].fd != -1)
-            CHECK(close(cast[i].fd));
-    reap(server);
-    CHECK(unlink(address.sun_path));
+    check(n, "recv()", __FILE__, __LINE__);
+    say("recv() = %zd \"%.*s\"", n, (int)n, buf);
 }
 
-static void at_once(struct person *ann, struct person *bob, struct person *eve)
+/* As many rounds as it takes until the client has something to read. */
+static void serve_until_readable(struct server *server, int fd)
 {
-    role(ann->name);
-    say("is connected, and says nothing ...");
-    ASK(eve, "jam\n");
-    ASK(bob, "cake\n");
-    ASK(ann, "tea\n");
+    struct pollfd polled = {.fd = fd, .events = POLLIN};
+
+    while (CHECK(poll(&polled, 1, 0)) == 0)
+        serve_round(server);
 }
 
-static void pieces(struct person *ann, struct person *bob, struct person *eve)
+/* ann connects first, and says nothing. Nobody has been accepted yet when bob's
+ * request is there. */
+static void one_is_silent(void)
 {
-    TELL(ann, "he");
-    ASK(bob, "now\n");
-    role(ann->name);
-    say("recv(MSG_DONTWAIT) = %s",
-        RESULT(recv(ann->fd, &(char){0}, 1, MSG_DONTWAIT), EAGAIN));
-    ASK(ann, "llo\nwho is");
-    ASK(ann, " there\n");
-    ASK(eve, "longer than sixteen\n");
+    struct server server;
+
+    open_server(&server);
+    int ann = arrive("ann", &ann_address);
+    int bob = arrive("bob", &bob_address);
+    send_request("bob", bob, "5;");
+
+    serve_until_readable(&server, bob);
+    receive_answer("bob", bob);
+
+    CHECK(close(ann));
+    CHECK(close(bob));
+    close_server(&server);
 }
 
-/* Until bob is answered, the server has seen to ann, too. So what she sends
- * piles up only when the server no longer reads her. */
-static void greedy(struct person *ann, struct person *bob, struct person *eve)
+/* ann's first request comes in two pieces, and with the second piece comes
+ * another request. */
+static void in_pieces(void)
 {
-    const int least = 1;
-    const char *result;
+    struct server server;
 
-    role(ann->name);
-    CHECK(setsockopt(ann->fd, SOL_SOCKET, SO_SNDBUF, &least, sizeof(least)));
-    do {
-        exchange(bob);
-        role(ann->name);
-        result = RESULT(send(ann->fd, "more\n", 5, MSG_DONTWAIT), EAGAIN);
-    } while (result[0] != '-');
-    say("send(\"more\\n\", MSG_DONTWAIT), again and again: %s", result);
-    ASK(eve, "cake\n");
-    hang_up(ann);
+    open_server(&server);
+    int ann = open_client(&server, &ann_address);
+    int bob = open_client(&server, &bob_address);
+
+    send_request("ann", ann, "1");
+    send_request("bob", bob, "2;");
+    serve_until_readable(&server, bob);
+    receive_answer("bob", bob);
+
+    send_request("ann", ann, "0;3;");
+    serve_until_readable(&server, ann);
+    receive_answer("ann", ann);
+    serve_until_readable(&server, ann);
+    receive_answer("ann", ann);
+
+    CHECK(close(ann));
+    CHECK(close(bob));
+    close_server(&server);
 }
 
-static void vanish(struct person *ann, struct person *bob, struct person *eve)
+/* The first request just fits. The second one would be the number 12, too. */
+static void too_long(void)
 {
-    TELL(ann, "te");
-    hang_up(ann);    // the server looks at her before it answers eve
-    ASK(eve, "jam\n");
-    TELL(bob, "cake\n");
-    ASK(eve, "tea\n");    // bob's answer has come before hers
-    hang_up(bob);
-    ASK(eve, "more jam\n");
+    struct server server;
+
+    open_server(&server);
+    int eve = open_client(&server, &eve_address);
+
+    send_request("eve", eve, "0000012;");
+    serve_until_readable(&server, eve);
+    receive_answer("eve", eve);
+
+    send_request("eve", eve, "0000000012;");
+    serve_until_readable(&server, eve);
+    receive_answer("eve", eve);
+    receive_answer("eve", eve);
+    receive_answer("eve", eve);
+
+    CHECK(close(eve));
+    close_server(&server);
+}
+
+/* Returns 0, which is no error, if there is no room. */
+static int send_if_room(int fd, const char *text)
+{
+    ssize_t n = send(fd, text, strlen(text), MSG_DONTWAIT);
+
+    if (n == -1 && errno == EAGAIN)
+        return 0;
+    return check(n, "send()", __FILE__, __LINE__);
+}
+
+static void send_until_full(const char *who, int fd, const char *text)
+{
+    int times = 0;
+
+    role(who);
+    while (send_if_room(fd, text) > 0)
+        times++;
+    say_measured("send(\"%s\", MSG_DONTWAIT), %d times", text, times);
+    const char *result =
+        RESULT(send(fd, text, strlen(text), MSG_DONTWAIT), EAGAIN);
+    say("send(\"%s\", MSG_DONTWAIT) = %s", text, result);
+}
+
+static void receive_part(const char *who, int fd)
+{
+    static char buf[MANY];
+
+    role(who);
+    int n = CHECK(recv(fd, buf, sizeof(buf), 0));
+    say_measured("recv() = %d", n);
+}
+
+/* ann wants more stars than there is room for, and does not read them. She only
+ * sends, as long as there is room for that. */
+static void one_does_not_read(void)
+{
+    struct server server;
+
+    open_server(&server);
+    int ann = open_client(&server, &ann_address);
+    int bob = open_client(&server, &bob_address);
+    set_small_buffer(ann);
+
+    send_request("ann", ann, "100000;");
+    serve_until_readable(&server, ann);
+    send_until_full("ann", ann, "3;");
+
+    send_request("bob", bob, "5;");
+    serve_until_readable(&server, bob);
+    receive_answer("bob", bob);
+
+    receive_part("ann", ann);
+    serve_round(&server);
+
+    CHECK(close(ann));
+    CHECK(close(bob));
+    close_server(&server);
+}
+
+static void hang_up(const char *who, int fd)
+{
+    role(who);
+    int result = CHECK(close(fd));
+    say("close() = %d", result);
+}
+
+/* In the two rounds the server receives all requests, and sends what it can. It
+ * has half a request of ann, bob has not read his answer, and eve's answer is
+ * not complete. Then all three go, and their places are free for dave. */
+static void clients_go(void)
+{
+    struct server server;
+
+    open_server(&server);
+    int ann = open_client(&server, &ann_address);
+    int bob = open_client(&server, &bob_address);
+    int eve = open_client(&server, &eve_address);
+
+    send_request("ann", ann, "1");
+    send_request("bob", bob, "5;");
+    send_request("eve", eve, "100000;");
+    serve_round(&server);
+    serve_round(&server);
+
+    hang_up("ann", ann);
+    hang_up("bob", bob);
+    hang_up("eve", eve);
+    serve_round(&server);
+
+    int dave = arrive("dave", &dave_address);
+    send_request("dave", dave, "2;");
+    serve_until_readable(&server, dave);
+    receive_answer("dave", dave);
+
+    CHECK(close(dave));
+    close_server(&server);
 }
 
 int main(void)
 {
-    step("Three clients at once: who waits for whom?");
-    scene(at_once);
+    memset(stars, '*', sizeof(stars));
 
-    step("What if a line comes in pieces, or does not fit?");
-    scene(pieces);
+    step("ann came first, and says nothing. How long does bob wait?");
+    one_is_silent();
 
-    step("What if a client does not read its answers?");
-    scene(greedy);
+    step("What if a request comes in pieces, or together with the next?");
+    in_pieces();
 
-    step("What if a client vanishes?");
-    scene(vanish);
+    step("What if a request is too long?");
+    too_long();
+
+    step("ann does not read what she asked for. Who has to wait?");
+    one_does_not_read();
+
+    step("What does the server see of clients that go away?");
+    clients_go();
 }
