@@ -141,7 +141,7 @@ static void receive_in_two(int fd, char *head, size_t head_room, char *body,
     struct msghdr msg = {.msg_iov = iov, .msg_iovlen = ARRAY_LEN(iov)};
 
     int n = CHECK(recvmsg(fd, &msg, 0));
-    say("recvmsg() = %d [\"%.*s\", \"%.*s\"], msg_flags %s", n, (int)head_room,
+    say("recvmsg() = %d [\"%.*s\", \"%.*s\"], msg_flags: %s", n, (int)head_room,
         head, (int)body_room, body, flags_text(msg.msg_flags));
 }
 
@@ -185,19 +185,20 @@ static void same_buffers_twice(void)
 }
 
 /* What is left in the queue when a step has received what it wanted? EAGAIN is
- * an answer here, and not the end of the lab. */
+ * an answer here, so this call is not inside CHECK(). check() is the function
+ * behind CHECK(): it ends the lab if the result that it gets is -1. */
 static void receive_rest(int fd)
 {
     char buf[ROOM];
 
     ssize_t result = recv(fd, buf, sizeof(buf), MSG_DONTWAIT);
     if (result == -1 && errno == EAGAIN) {
-        say("recv(room %zu, MSG_DONTWAIT) = -1 %s", sizeof(buf),
+        say("recv(%zu bytes, MSG_DONTWAIT) = -1 %s", sizeof(buf),
             error_name(errno));
         return;
     }
     int n = check(result, "recv()", __FILE__, __LINE__);
-    say("recv(room %zu, MSG_DONTWAIT) = %d \"%.*s\"", sizeof(buf), n, n, buf);
+    say("recv(%zu bytes, MSG_DONTWAIT) = %d \"%.*s\"", sizeof(buf), n, n, buf);
 }
 
 /* The first message is longer than the room, the second has just as many bytes
@@ -219,7 +220,7 @@ static int ask_length(int fd, int flags)
 
     memset(buf, '.', sizeof(buf));
     int length = CHECK(recv(fd, buf, sizeof(buf), flags));
-    say("recv(room %zu, %s) = %d \"%.*s\"", sizeof(buf), flags_text(flags),
+    say("recv(%zu bytes, %s) = %d \"%.*s\"", sizeof(buf), flags_text(flags),
         length, SMALL_ROOM, buf);
     return length;
 }
@@ -235,7 +236,7 @@ static void ask_then_receive(int type, int flags)
     if (!buf)
         fail("malloc(length)", __FILE__, __LINE__);
     int n = CHECK(recv(fd, buf, (size_t)length, 0));
-    say("recv(room %d, 0) = %d \"%.*s\"", length, n, n, buf);
+    say("recv(%d bytes) = %d \"%.*s\"", length, n, n, buf);
     receive_rest(fd);
 
     free(buf);

@@ -95,13 +95,14 @@ static const char *shown_path(const struct sockaddr_un *address)
 
 /* An abstract name with @ for its first byte, as tools show it, and with the
  * number of zeros that the length covers behind the name. An address that ends
- * before sun_path has no name. */
+ * before sun_path has no name. Each of these three functions has a text of its
+ * own, so none of them overwrites what another one has made. */
 static const char *shown(const struct sockaddr_un *address, socklen_t length)
 {
     static char text[160];    // good until the next call
 
     if (length <= address_length(0))
-        return "no name";
+        return "\"\"";
     if (address->sun_path[0] != '\0')
         return shown_path(address);
     if (length <= abstract_length) {
@@ -351,7 +352,7 @@ static void when_it_is_free(void)
 }
 
 /* Root may write to every file, whatever its mode is. So the client gives up
- * this right. That cannot be undone, so the client is a child. */
+ * root's rights. That cannot be undone, so the client is a child. */
 static void send_as_ordinary_user(const struct sockaddr_un *address,
                                   socklen_t length)
 {

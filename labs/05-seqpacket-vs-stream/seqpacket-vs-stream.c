@@ -103,7 +103,7 @@ static void words_at_once(int type, size_t room)
     int fd = three_sends(type, words);
 
     while (receive(fd, room) > 0)
-        continue;
+        continue;    // receive() has said what came
 
     CHECK(close(fd));
 }
@@ -236,9 +236,9 @@ static void from_quick_sender(const char *bytes, struct session *session)
 
 /* The slowest sender that there can be: no recv() ever finds more than one of
  * its bytes. After the last byte the receiver asks for the digits of another
- * message, so one more dot comes. The sender has to read this dot, too:
- * otherwise the receiver would get ECONNRESET and no end of file, see lab 1,
- * edit 2. */
+ * message, so one more dot comes. The sender has to read this dot, too. If the
+ * dot were still unread when the sender exits, the receiver's recv() would fail
+ * with ECONNRESET before end of file (lab 1, step 5), and the lab would end. */
 static void send_slowly(int fd, const char *bytes)
 {
     char dot;

@@ -3,8 +3,8 @@
  *
  * The address does, and the calls do not. In AF_UNIX a client that did not call
  * bind() has no address. In AF_INET each socket that sends has a port, because
- * the answer is a packet, and a packet has to know where to go. If the program
- * chooses no port, the kernel does.
+ * the answer comes in packets, and each packet says where it should go. If the
+ * program chooses no port, the kernel does.
  *
  *     AF_UNIX    client (no address)           server.sock        server
  *     AF_INET    client 127.0.0.1 port Q       127.0.0.1 port P   server
@@ -25,7 +25,8 @@
 
 /* An address of either family: `any`, `un` and `in` are the same bytes. bind(),
  * connect(), accept() and the others take `any`, and the length beside it. The
- * largest is `un`: there is as much room for an address as `un` has. */
+ * largest is `un`: there is as much room for an address as `un` has. The union
+ * has no name, so one writes address.un, as if `un` were in the structure. */
 struct address {
     socklen_t length;
     union {
@@ -97,7 +98,7 @@ static const char *text_of(const struct address *address)
  * caller. */
 static void say_address_of(const char *name, int fd)
 {
-    struct address own = {.length = sizeof(own.un)};
+    struct address own = {.length = sizeof(struct sockaddr_un)};
 
     CHECK(getsockname(fd, &own.any, &own.length));
     say("getsockname(%s) -> %s", name, text_of(&own));
@@ -231,8 +232,8 @@ static void other_servers_and_a_port(void)
     close_server(listener, &server);
 }
 
-/* One process plays both. connect() does not wait for accept(): the connection
- * waits in a queue. */
+/* One process plays both. Nobody calls accept(): connect() does not wait for
+ * it. */
 static void client_without_bind(struct address server)
 {
     int listener = open_server(&server, SOCK_STREAM);
@@ -250,7 +251,7 @@ static void client_without_bind(struct address server)
 
 static int accept_client(const char *name, int listener)
 {
-    struct address client = {.length = sizeof(client.un)};
+    struct address client = {.length = sizeof(struct sockaddr_un)};
 
     int fd = CHECK(accept(listener, &client.any, &client.length));
     say("accept() -> %s", text_of(&client));
@@ -299,7 +300,7 @@ static void answer_a_datagram(struct address server)
 {
     const char *question = "6 times 7";
     const char *text = "42";
-    struct address from = {.length = sizeof(from.un)};
+    struct address from = {.length = sizeof(struct sockaddr_un)};
     char buf[64];
 
     int fd = open_server(&server, SOCK_DGRAM);

@@ -113,13 +113,14 @@ static void say_fields(const struct msghdr *before,
 {
     int changed = 0;
 
-    say("msg_namelen %d -> %d", (int)before->msg_namelen,
+    say("msg_namelen: %d => %d", (int)before->msg_namelen,
         (int)after->msg_namelen);
-    say("msg_iovlen %d -> %d", (int)before->msg_iovlen, (int)after->msg_iovlen);
-    say("iov_len %d -> %d", (int)iov_before->iov_len, (int)iov_after->iov_len);
-    say("msg_controllen %d -> %d", (int)before->msg_controllen,
+    say("msg_iovlen: %d => %d", (int)before->msg_iovlen,
+        (int)after->msg_iovlen);
+    say("iov_len: %d => %d", (int)iov_before->iov_len, (int)iov_after->iov_len);
+    say("msg_controllen: %d => %d", (int)before->msg_controllen,
         (int)after->msg_controllen);
-    say("msg_flags %s -> %s", flags_text(before->msg_flags),
+    say("msg_flags: %s => %s", flags_text(before->msg_flags),
         flags_text(after->msg_flags));
 
     if (after->msg_name != before->msg_name)
@@ -141,7 +142,7 @@ static void before_and_after(void)
 {
     struct sockaddr_un sender = {0};
     char buf[ROOM];
-    _Alignas(struct cmsghdr) char control[ROOM];    // aligned: see cmsg(3)
+    _Alignas(struct cmsghdr) char control[ROOM];    // aligned: see lab 31
     struct iovec iov = {.iov_base = buf, .iov_len = sizeof(buf)};
     struct msghdr msg = {
         .msg_name = &sender,
@@ -175,9 +176,9 @@ static void before_and_after(void)
 static void four_senders(void)
 {
     send_with_name("ann", "10");
-    send_with_name("maryam", "1815");
-    send_without_name("1492");
-    send_with_name("eve", "1066");
+    send_with_name("maryam", "15");
+    send_without_name("20");
+    send_with_name("eve", "25");
 }
 
 /* Receives one payment, and says whose name is in the structure afterwards. */
@@ -188,8 +189,8 @@ static void receive_payment(int server, struct msghdr *msg)
     int room = (int)msg->msg_namelen;
 
     int n = CHECK(recvmsg(server, msg, 0));
-    say("recvmsg() = %d \"%.*s\" from \"%s\", msg_namelen %d -> %d, "
-        "msg_flags %s",
+    say("recvmsg() = %d \"%.*s\" from \"%s\", msg_namelen: %d => %d, "
+        "msg_flags: %s",
         n, n, (char *)iov->iov_base, sender->sun_path, room,
         (int)msg->msg_namelen, flags_text(msg->msg_flags));
 }
@@ -217,7 +218,8 @@ static void name_room_once(void)
     close_server(server);
 }
 
-/* The three numbers of SO_PASSCRED take N bytes in the control buffer. N
+/* The three numbers of SO_PASSCRED are a struct ucred. With the head that the
+ * kernel puts before them they take N bytes, which CMSG_SPACE() calculates. N
  * differs between machines of 64 and of 32 bits, so the letter is printed. */
 static void format_length(char *text, size_t size, size_t length)
 {
@@ -238,8 +240,8 @@ static void receive_with_control(int server, struct msghdr *msg)
     int n = CHECK(recvmsg(server, msg, 0));
     format_length(after, sizeof(after), msg->msg_controllen);
 
-    say("recvmsg() = %d \"%.*s\", msg_controllen %s -> %s, msg_flags %s", n, n,
-        (char *)iov->iov_base, before, after, flags_text(msg->msg_flags));
+    say("recvmsg() = %d \"%.*s\", msg_controllen: %s => %s, msg_flags: %s", n,
+        n, (char *)iov->iov_base, before, after, flags_text(msg->msg_flags));
 }
 
 /* With the first message comes nothing for the control buffer. With each of the
@@ -294,7 +296,7 @@ static void result_in_iov_len(void)
     for (int i = 0; i < 4; i++) {
         size_t room = iov.iov_len;
         int n = CHECK(recvmsg(server, &msg, 0));
-        say("recvmsg(iov_len %zu) = %d \"%.*s\", msg_flags %s", room, n, n, buf,
+        say("recvmsg(%zu bytes) = %d \"%.*s\", msg_flags: %s", room, n, n, buf,
             flags_text(msg.msg_flags));
         iov.iov_len = (size_t)n;    // the mistake
     }

@@ -38,7 +38,7 @@ struct address {
 static struct address path_address(void)
 {
     const struct address path = {
-        .length = sizeof(path.un),
+        .length = sizeof(struct sockaddr_un),
         .un = {.sun_family = AF_UNIX, .sun_path = "server.sock"},
     };
 
@@ -49,7 +49,7 @@ static struct address path_address(void)
 static struct address loopback_address(void)
 {
     const struct address loopback = {
-        .length = sizeof(loopback.in),
+        .length = sizeof(struct sockaddr_in),
         .in = {.sin_family = AF_INET,
                .sin_port = htons(0),
                .sin_addr.s_addr = htonl(INADDR_LOOPBACK)},
@@ -145,7 +145,8 @@ static const char *flags_text(int flags)
     return number;
 }
 
-/* Returns the descriptor that came beside the bytes, or -1. */
+/* Returns the descriptor that came beside the bytes, or -1. What comes there
+ * need not be a descriptor (lab 7 had three numbers), so look at its type. */
 static int receive_with_descriptor(int peer)
 {
     _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))];
@@ -163,7 +164,8 @@ static int receive_with_descriptor(int peer)
     int n = CHECK(recvmsg(peer, &msg, 0));
 
     struct cmsghdr *beside = CMSG_FIRSTHDR(&msg);
-    if (beside) {
+    if (beside && beside->cmsg_level == SOL_SOCKET &&
+        beside->cmsg_type == SCM_RIGHTS) {
         count = (beside->cmsg_len - CMSG_LEN(0)) / sizeof(int);
         memcpy(&descriptor, CMSG_DATA(beside), sizeof(int));
     }
@@ -270,7 +272,7 @@ static void ask_who_is_there(struct address server)
 
 /* A client that connects. The caller names the one error that may come, or 0
  * for none. Any other error ends the lab. Root may connect to every path, so
- * the client gives up root's privileges, if it has any. */
+ * the client gives up root's rights. */
 static void run_client(int listener, const struct address *server, int error)
 {
     pid_t child = CHECK(fork());

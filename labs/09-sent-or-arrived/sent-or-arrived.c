@@ -40,7 +40,7 @@ struct address {
 static struct address path_address(void)
 {
     const struct address path = {
-        .length = sizeof(path.un),
+        .length = sizeof(struct sockaddr_un),
         .un = {.sun_family = AF_UNIX, .sun_path = "server.sock"},
     };
 
@@ -51,7 +51,7 @@ static struct address path_address(void)
 static struct address loopback_address(void)
 {
     const struct address loopback = {
-        .length = sizeof(loopback.in),
+        .length = sizeof(struct sockaddr_in),
         .in = {.sin_family = AF_INET,
                .sin_port = htons(0),
                .sin_addr.s_addr = htonl(INADDR_LOOPBACK)},

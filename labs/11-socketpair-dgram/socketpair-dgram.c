@@ -274,7 +274,7 @@ static void send_to(int fd, const struct sockaddr_un *address, const char *text)
         RESULT(sendto(fd, text, strlen(text), 0,
                       (const struct sockaddr *)address, sizeof(*address)),
                EPERM);
-    say("sendto(\"%s\", \"%s\") = %s", address->sun_path, text, result);
+    say("sendto(\"%s\", \"%s\") = %s", text, address->sun_path, result);
 }
 
 static int open_shop(void)
