@@ -1,17 +1,21 @@
 /*
  * 24-stale-socket-file -- what if the file is already there?
  *
- * bind() makes a file, and only unlink() removes it. A file that is there may
- * be left by a server that is gone, or lead to one that lives. bind() does not
- * tell, connect() may be wrong, and who unlinks it may rob a living server.
+ * Then bind() fails, whether the server that made the file lives or not. A
+ * server that removes the file first can bind, but if the old server lives, no
+ * new client finds it any more. connect() does not tell for certain whether it
+ * lives: it may be about to call listen(), and what was true at connect() need
+ * not be true at unlink().
  *
- *     client ----> "server.sock" ----> file - - - -> listener  server
- *                  until unlink()                    until close()
+ *     client ----> "server.sock" ----> file ----> listener      server
+ *                  a name, until                  until close()
+ *                  unlink()
  *
- * See unix(7), bind(2), connect(2), unlink(2), link(2), rename(2).
+ * See unix(7), bind(2), connect(2), unlink(2).
  */
 #include <fcntl.h>
-#include <stdio.h>
+#include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -19,206 +23,328 @@
 
 #include "../../common/lab.h"
 
-/* An address, as bind() and connect() take it, and its length. */
-#define AT(path)                                                               \
-    ((const struct sockaddr *)&(const struct sockaddr_un){                     \
-        .sun_family = AF_UNIX, .sun_path = {path}})
-enum { LEN = sizeof(struct sockaddr_un) };
+enum {
+    ROOM = 64,     // longer than any text that is sent here
+    BACKLOG = 4    // more than ever wait in a queue here
+};
+
+static const struct sockaddr_un server_address = {.sun_family = AF_UNIX,
+                                                  .sun_path = "server.sock"};
 
 static int new_socket(void)
 {
     return CHECK(socket(AF_UNIX, SOCK_STREAM, 0));
 }
 
-/* Here one process plays all: the kernel looks at sockets, not at processes. */
-static void bind_again(void)
+static int bind_to(int fd, const struct sockaddr_un *address)
 {
-    int old = new_socket(), new = new_socket(), on = 1;
-
-    role("old");
-    CHECK(setsockopt(old, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)));
-    say("with SO_REUSEADDR, bind(\"server.sock\") = %d",
-        CHECK(bind(old, AT("server.sock"), LEN)));
-    role("new");
-    say("bind() = %s", RESULT(bind(new, AT("server.sock"), LEN), EADDRINUSE));
-    role("old");
-    say("close() = %d", CHECK(close(old)));
-    role("new");
-    say("bind() = %s", RESULT(bind(new, AT("server.sock"), LEN), EADDRINUSE));
-    CHECK(setsockopt(new, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)));
-    say("with SO_REUSEADDR, bind() = %s",
-        RESULT(bind(new, AT("server.sock"), LEN), EADDRINUSE));
-    say("unlink() = %d", CHECK(unlink("server.sock")));
-    say("bind() = %d", CHECK(bind(new, AT("server.sock"), LEN)));
-    CHECK(close(new));
-    CHECK(unlink("server.sock"));
+    return bind(fd, (const struct sockaddr *)address, sizeof(*address));
 }
 
-/* Here a socket whose connect() has failed may try again. POSIX does not
- * promise that: a portable program takes a new one. */
-static void nobody_listens(void)
+static int connect_to(int fd, const struct sockaddr_un *address)
 {
-    int client = new_socket(), server = new_socket();
-
-    role("client");
-    say("no file: connect() = %s",
-        RESULT(connect(client, AT("server.sock"), LEN), ENOENT));
-    CHECK(bind(server, AT("server.sock"), LEN));
-    CHECK(close(server));
-    say("the file of a closed socket: connect() = %s",
-        RESULT(connect(client, AT("server.sock"), LEN), ECONNREFUSED));
-    say("open() = %s", RESULT(open("server.sock", O_RDWR), ENXIO));
-    CHECK(unlink("server.sock"));
-
-    CHECK(close(CHECK(open("server.sock", O_WRONLY | O_CREAT, 0600))));
-    say("a regular file: connect() = %s",
-        RESULT(connect(client, AT("server.sock"), LEN), ECONNREFUSED));
-    CHECK(unlink("server.sock"));
-    CHECK(close(client));
+    return connect(fd, (const struct sockaddr *)address, sizeof(*address));
 }
 
-static int listening(void)
+static void try_to_bind(int fd)
+{
+    const char *result = RESULT(bind_to(fd, &server_address), EADDRINUSE);
+
+    say("bind(listener, \"%s\") = %s", server_address.sun_path, result);
+}
+
+static void start_to_listen(int fd)
+{
+    int listening = CHECK(listen(fd, BACKLOG));
+
+    say("listen(listener) = %d", listening);
+}
+
+/* There must be no file of this name. */
+static int open_server(void)
 {
     int listener = new_socket();
 
-    int bound = CHECK(bind(listener, AT("server.sock"), LEN));
-    int result = CHECK(listen(listener, 8));    // so many may wait
-    say("bind(\"server.sock\") = %d, listen() = %d", bound, result);
+    int bound = CHECK(bind_to(listener, &server_address));
+    say("bind(listener, \"%s\") = %d", server_address.sun_path, bound);
+    start_to_listen(listener);
     return listener;
 }
 
-static void reach(const char *call, const struct sockaddr *addr)
+/* The file may be gone already. */
+static void remove_file(void)
 {
-    struct sockaddr_un name = {0};
-    socklen_t len = sizeof(name);
-    int client = new_socket();
+    const char *result = RESULT(unlink(server_address.sun_path), ENOENT);
 
-    int result = CHECK(connect(client, addr, LEN));
-    CHECK(getpeername(client, (struct sockaddr *)&name, &len));
-    say("%s = %d, getpeername() \"%s\"", call, result, name.sun_path);
-    CHECK(close(client));
+    say("unlink(\"%s\") = %s", server_address.sun_path, result);
 }
 
-/* A hard link is one more name of the file, a symbolic link one of a name. */
-static void other_names(void)
+/* What a careful server does first, to learn whether another server lives. */
+static void ask_by_connect(void)
 {
-    role("server");
-    int listener = listening();
-    role("client");
-    int client = new_socket(), new = new_socket();
-    say("open(\"server.sock\") = %s",
-        RESULT(open("server.sock", O_RDWR), ENXIO));
-    CHECK(link("server.sock", "hard.sock"));
-    reach("link(), connect(\"hard.sock\")", AT("hard.sock"));
-    CHECK(symlink("server.sock", "soft.sock"));
-    reach("symlink(), connect(\"soft.sock\")", AT("soft.sock"));
-    CHECK(rename("server.sock", "moved.sock"));
-    reach("rename(), connect(\"moved.sock\")", AT("moved.sock"));
-    say("connect(\"soft.sock\") = %s",
-        RESULT(connect(client, AT("soft.sock"), LEN), ENOENT));
-    role("new");
-    say("bind(\"soft.sock\") = %s",
-        RESULT(bind(new, AT("soft.sock"), LEN), EADDRINUSE));
-    CHECK(close(client));
-    CHECK(close(new));
-    CHECK(close(listener));
-    CHECK(unlink("hard.sock"));
-    CHECK(unlink("soft.sock"));
-    CHECK(unlink("moved.sock"));
+    int probe = new_socket();
+
+    const char *result =
+        RESULT(connect_to(probe, &server_address), ECONNREFUSED);
+    say("connect(\"%s\") = %s", server_address.sun_path, result);
+    CHECK(close(probe));
 }
 
-/* It leaves its name in the queue, so that a server can say whom it has got. */
-static void call(const char *name)
+/* A client writes who it is, so that the server can say whom it has got. What
+ * it has written stays in the server's queue when it closes its socket. */
+static void run_client(const char *name, const char *text)
 {
-    int client = new_socket();
+    int to_server = new_socket();
 
     role(name);
-    say("connect() = %d", CHECK(connect(client, AT("server.sock"), LEN)));
-    CHECK(write(client, name, strlen(name)));
-    CHECK(close(client));
+    int connected = CHECK(connect_to(to_server, &server_address));
+    int n = CHECK(write(to_server, text, strlen(text)));
+    say("connect(\"%s\") = %d, write(\"%s\") = %d", server_address.sun_path,
+        connected, text, n);
+    CHECK(close(to_server));
 }
 
-static void answer(const char *who, int listener)
+static void accept_client(int listener)
 {
-    char name[16];
+    char text[ROOM];
 
-    role(who);
-    int peer = CHECK(accept(listener, NULL, NULL));
-    ssize_t n = CHECK(read(peer, name, sizeof(name)));
-    say("accept(), read() = %zd \"%.*s\"", n, (int)n, name);
-    CHECK(close(peer));
+    int to_client = CHECK(accept(listener, NULL, NULL));
+    int n = CHECK(read(to_client, text, sizeof(text)));
+    say("accept(listener), read(to_client) = %d \"%.*s\"", n, n, text);
+    CHECK(close(to_client));
 }
 
-static void wait_in_vain(const char *who, int listener)
+/* Nobody is in the queue. Without O_NONBLOCK, accept() would wait. */
+static void accept_nobody(int listener)
 {
-    role(who);
-    CHECK(fcntl(listener, F_SETFL, O_NONBLOCK));    // or accept() would wait
-    say("accept() = %s", RESULT(accept(listener, NULL, NULL), EAGAIN));
+    CHECK(fcntl(listener, F_SETFL, O_NONBLOCK));
+    const char *result = RESULT(accept(listener, NULL, NULL), EAGAIN);
+    say("accept(listener) = %s", result);
 }
 
-static void unlink_first(void)
+/* The old server is a process of its own, so that it can end by SIGKILL. It
+ * sends a dot when it listens. When the other end of the pair is closed, it
+ * kills itself: a crash just when the lab wants one. */
+static _Noreturn void run_old_server(int to_new)
 {
-    role("old");
-    int old = listening();
-    call("ann");
+    char byte;
+
+    open_server();
+    CHECK(send(to_new, ".", 1, 0));
+    CHECK(recv(to_new, &byte, 1, 0));    // returns 0
+    say("kill(getpid(), SIGKILL) ...");
+    CHECK(kill(getpid(), SIGKILL));
+    _exit(EXIT_FAILURE);    // never comes to this
+}
+
+/* The new server tries to bind while the old one lives, when it has crashed,
+ * and as a TCP server would. Then it removes the file. */
+static void bind_again(void)
+{
+    const int on = 1;
+    char dot;
+    int sv[2];
+
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, sv));
+    pid_t old = CHECK(fork());
+    if (old == 0) {
+        role("old");
+        CHECK(close(sv[0]));
+        run_old_server(sv[1]);
+    }
     role("new");
-    say("unlink() = %d", CHECK(unlink("server.sock")));
-    int new = listening();
-    call("bob");
-    answer("old", old);
-    wait_in_vain("old", old);
-    answer("new", new);
+    CHECK(close(sv[1]));
+    CHECK(recv(sv[0], &dot, 1, 0));
 
-    /* The old server ends, and tidies up. But that is not its file. */
-    role("old");
-    say("close() = %d", CHECK(close(old)));
-    say("unlink() = %d", CHECK(unlink("server.sock")));
-    int client = new_socket();
-    role("eve");
-    say("connect() = %s",
-        RESULT(connect(client, AT("server.sock"), LEN), ENOENT));
-    wait_in_vain("new", new);
-    CHECK(close(client));
-    CHECK(close(new));
+    int listener = new_socket();
+    try_to_bind(listener);
+
+    CHECK(close(sv[0]));
+    CHECK(waitpid(old, NULL, 0));    // reap() would want it to succeed
+    try_to_bind(listener);
+
+    int set =
+        CHECK(setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)));
+    say("setsockopt(listener, SO_REUSEADDR) = %d", set);
+    try_to_bind(listener);
+
+    remove_file();
+    try_to_bind(listener);
+
+    CHECK(close(listener));
+    CHECK(unlink(server_address.sun_path));
 }
 
-/* It takes two calls to start. Between them, a living server looks dead. */
-static void ask_first(void)
+/* The name that bind() has given to the socket. */
+static void say_own_name(int listener)
 {
-    int old = new_socket(), probe = new_socket();
+    struct sockaddr_un own = {0};
+    socklen_t length = sizeof(own);
+
+    CHECK(getsockname(listener, (struct sockaddr *)&own, &length));
+    say("getsockname(listener) -> \"%s\"", own.sun_path);
+}
+
+/* The old server lives. ann comes before the new server starts, bob after. From
+ * here on one process plays all roles. */
+static void unlink_and_bind(void)
+{
+    role("old");
+    int old = open_server();
+    run_client("ann", "I am ann");
+
+    role("new");
+    remove_file();
+    int new = open_server();
+    run_client("bob", "I am bob");
 
     role("old");
-    say("bind() = %d", CHECK(bind(old, AT("server.sock"), LEN)));
+    accept_client(old);
+    accept_nobody(old);
+    say_own_name(old);
     role("new");
-    say("connect() = %s",
-        RESULT(connect(probe, AT("server.sock"), LEN), ECONNREFUSED));
-    say("unlink() = %d", CHECK(unlink("server.sock")));
-    int new = listening();
-    role("old");
-    say("listen() = %d", CHECK(listen(old, 8)));
-    call("ann");
-    wait_in_vain("old", old);
-    answer("new", new);
-    CHECK(close(probe));
+    accept_client(new);
+    say_own_name(new);
+
     CHECK(close(old));
     CHECK(close(new));
-    CHECK(unlink("server.sock"));
+    CHECK(unlink(server_address.sun_path));
+}
+
+/* After that, the old server ends as a tidy server does. */
+static void old_server_tidies_up(void)
+{
+    int eve = new_socket();
+
+    role("old");
+    int old = open_server();
+    role("new");
+    remove_file();
+    int new = open_server();
+
+    role("old");
+    int closed = CHECK(close(old));
+    say("close(listener) = %d", closed);
+    int removed = CHECK(unlink(server_address.sun_path));
+    say("unlink(\"%s\") = %d", server_address.sun_path, removed);
+    role("eve");
+    const char *result = RESULT(connect_to(eve, &server_address), ENOENT);
+    say("connect(\"%s\") = %s", server_address.sun_path, result);
+    role("new");
+    accept_nobody(new);
+
+    CHECK(close(eve));
+    CHECK(close(new));
+}
+
+/* It takes two calls to open a server. The new server comes between them. */
+static void ask_between_bind_and_listen(void)
+{
+    int old = new_socket();
+
+    role("old");
+    try_to_bind(old);
+
+    role("new");
+    ask_by_connect();
+    remove_file();
+    int new = open_server();
+
+    role("old");
+    start_to_listen(old);
+    run_client("ann", "I am ann");
+    role("old");
+    accept_nobody(old);
+    role("new");
+    accept_client(new);
+
+    CHECK(close(old));
+    CHECK(close(new));
+    CHECK(unlink(server_address.sun_path));
+}
+
+/* A file as a server leaves it that was killed: no socket belongs to it. */
+static void make_stale_file(void)
+{
+    int dead = new_socket();
+
+    CHECK(bind_to(dead, &server_address));
+    CHECK(close(dead));
+}
+
+/* Two servers start at the same time. They take turns. */
+static void two_start_in_step(void)
+{
+    int first = new_socket();
+    int second = new_socket();
+
+    make_stale_file();
+    role("first");
+    ask_by_connect();
+    role("second");
+    ask_by_connect();
+
+    role("first");
+    remove_file();
+    role("second");
+    remove_file();
+
+    role("first");
+    try_to_bind(first);
+    role("second");
+    try_to_bind(second);
+
+    CHECK(close(first));
+    CHECK(close(second));
+    CHECK(unlink(server_address.sun_path));
+}
+
+/* Here the second server is slow. It has asked in time, but when it goes on,
+ * the first server listens, and has a client. */
+static void two_start_and_one_is_slow(void)
+{
+    make_stale_file();
+    role("first");
+    ask_by_connect();
+    role("second");
+    ask_by_connect();
+
+    role("first");
+    remove_file();
+    int first = open_server();
+    run_client("ann", "I am ann");
+
+    role("second");
+    remove_file();
+    int second = open_server();
+    run_client("bob", "I am bob");
+
+    role("first");
+    accept_client(first);
+    accept_nobody(first);
+    role("second");
+    accept_client(second);
+
+    CHECK(close(first));
+    CHECK(close(second));
+    CHECK(unlink(server_address.sun_path));
 }
 
 int main(void)
 {
-    step("When may a server bind again?");
+    step("The file of an old server is there. When can a new one bind?");
     bind_again();
 
-    step("What does a client meet where nobody listens?");
-    nobody_listens();
+    step("The new server removes the file. Who gets which client?");
+    unlink_and_bind();
 
-    step("Which other names lead to a server?");
-    other_names();
+    step("The old server ends, and removes its file. Which file is that?");
+    old_server_tidies_up();
 
-    step("unlink() before bind(): who gets the next client?");
-    unlink_first();
+    step("The new server asks by connect(). Is the old one gone?");
+    ask_between_bind_and_listen();
 
-    step("Does connect() tell whether a server is gone?");
-    ask_first();
+    step("Two servers start, and both ask first. Who has the name?");
+    two_start_in_step();
+    two_start_and_one_is_slow();
 }

@@ -1,0 +1,404 @@
+/*
+ * 26-stop-and-take-over -- how does a server end without harm to its clients?
+ *
+ * close(listener) throws out the clients that wait in the queue. shutdown()
+ * lets nobody else in, and accept() still returns those who wait. When accept()
+ * fails with EINVAL, the queue is empty, and the server can end. shutdown()
+ * also wakes a thread that waits in accept(). If a new server has a copy of the
+ * listener, it has the queue, too. If it has a listener of its own, rename()
+ * gives it the name in one step, and the old server empties its own queue.
+ *
+ *     client ----> "server.sock" ----> [ queue ] ----> accept()    server
+ *                  unlink(),           shutdown(): nobody else
+ *                  rename()            close(): thrown out
+ *
+ * See unix(7), shutdown(2), accept(2), sigwait(3), rename(2), flock(2).
+ */
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "../../common/lab.h"
+
+enum {
+    ROOM = 64,     // longer than any text that is sent here
+    BACKLOG = 4    // more than ever wait in a queue here
+};
+
+static const struct sockaddr_un server_address = {.sun_family = AF_UNIX,
+                                                  .sun_path = "server.sock"};
+static const struct sockaddr_un new_address = {.sun_family = AF_UNIX,
+                                               .sun_path = "server.new"};
+static const char *const lock_path = "server.lock";
+
+static int new_socket(void)
+{
+    return CHECK(socket(AF_UNIX, SOCK_STREAM, 0));
+}
+
+static int bind_to(int fd, const struct sockaddr_un *address)
+{
+    return bind(fd, (const struct sockaddr *)address, sizeof(*address));
+}
+
+static int connect_to(int fd, const struct sockaddr_un *address)
+{
+    return connect(fd, (const struct sockaddr *)address, sizeof(*address));
+}
+
+static int open_server(const struct sockaddr_un *address)
+{
+    int listener = new_socket();
+
+    int bound = CHECK(bind_to(listener, address));
+    say("bind(listener, \"%s\") = %d", address->sun_path, bound);
+    int listening = CHECK(listen(listener, BACKLOG));
+    say("listen(listener) = %d", listening);
+    return listener;
+}
+
+/* A client that is connected, and waits to be accepted. */
+static int open_client(const char *name)
+{
+    int to_server = new_socket();
+
+    role(name);
+    int connected = CHECK(connect_to(to_server, &server_address));
+    say("connect(\"%s\") = %d", server_address.sun_path, connected);
+    return to_server;
+}
+
+static void write_text(const char *name, int fd, const char *text)
+{
+    int n = CHECK(write(fd, text, strlen(text)));
+
+    say("write(%s, \"%s\") = %d", name, text, n);
+}
+
+static void read_text(const char *name, int fd)
+{
+    char buf[ROOM];
+    int n = CHECK(read(fd, buf, sizeof(buf)));
+
+    say("read(%s) = %d \"%.*s\"", name, n, n, buf);
+}
+
+static void close_listener(int listener)
+{
+    int closed = CHECK(close(listener));
+
+    say("close(listener) = %d", closed);
+}
+
+static void shut_down_listener(int listener)
+{
+    int shut = CHECK(shutdown(listener, SHUT_RDWR));
+
+    say("shutdown(listener, SHUT_RDWR) = %d", shut);
+}
+
+static int accept_client(int listener)
+{
+    char buf[ROOM];
+
+    int to_client = CHECK(accept(listener, NULL, NULL));
+    int n = CHECK(read(to_client, buf, sizeof(buf)));
+    say("accept(listener), read(to_client) = %d \"%.*s\"", n, n, buf);
+    return to_client;
+}
+
+/* The queue is empty, and nobody can come any more. */
+static void accept_nobody(int listener)
+{
+    const char *result = RESULT(accept(listener, NULL, NULL), EINVAL);
+
+    say("accept(listener) = %s", result);
+}
+
+/* ---- Step 1. One process plays all roles here and in step 2. ---- */
+
+static void read_twice(const char *name, int to_server)
+{
+    char buf[ROOM];
+
+    role(name);
+    const char *result = RESULT(read(to_server, buf, sizeof(buf)), ECONNRESET);
+    say("read(to_server) = %s", result);
+    result = RESULT(read(to_server, buf, sizeof(buf)), ECONNRESET);
+    say("read(to_server) = %s", result);
+}
+
+/* Two clients are in the queue. bob has written, carol has not. */
+static void close_with_a_queue(void)
+{
+    role("server");
+    int listener = open_server(&server_address);
+    int bob = open_client("bob");
+    write_text("to_server", bob, "cake");
+    int carol = open_client("carol");
+
+    role("server");
+    close_listener(listener);
+    read_twice("bob", bob);
+    read_twice("carol", carol);
+
+    CHECK(close(bob));
+    CHECK(close(carol));
+    CHECK(unlink(server_address.sun_path));
+}
+
+/* bob is in the queue. carol comes too late. The listener has no O_NONBLOCK. */
+static void shut_down_with_a_queue(void)
+{
+    int carol = new_socket();
+
+    role("server");
+    int listener = open_server(&server_address);
+    int bob = open_client("bob");
+    write_text("to_server", bob, "cake");
+
+    role("server");
+    shut_down_listener(listener);
+    role("carol");
+    const char *result =
+        RESULT(connect_to(carol, &server_address), ECONNREFUSED);
+    say("connect(\"%s\") = %s", server_address.sun_path, result);
+
+    role("server");
+    int to_bob = accept_client(listener);
+    write_text("to_client", to_bob, "4 euro");
+    accept_nobody(listener);
+    role("bob");
+    read_text("to_server", bob);
+
+    CHECK(close(bob));
+    CHECK(close(carol));
+    CHECK(close(to_bob));
+    CHECK(close(listener));
+    CHECK(unlink(server_address.sun_path));
+}
+
+/* ---- Step 3. The server is a process of its own, with two threads. ---- */
+
+struct worker {
+    int listener;
+    int to_starter;
+};
+
+/* The starter gets a dot just before the worker calls accept(). */
+static void *work(void *arg)
+{
+    const struct worker *own = arg;
+
+    role("worker");
+    say("accept(listener) ...");
+    CHECK(send(own->to_starter, ".", 1, 0));
+    accept_nobody(own->listener);
+    return NULL;
+}
+
+static const char *signal_name(int number)
+{
+    if (number == SIGTERM)
+        return "SIGTERM";
+    return "another signal";
+}
+
+/* SIGTERM is blocked before the thread starts, so no thread is interrupted by
+ * it: the signal waits until sigwait() takes it. */
+static _Noreturn void run_server(int to_starter)
+{
+    sigset_t signals;
+    pthread_t thread;
+    int number;
+
+    CHECK(sigemptyset(&signals));
+    CHECK(sigaddset(&signals, SIGTERM));
+    CHECK_PTHREAD(pthread_sigmask(SIG_BLOCK, &signals, NULL));
+
+    struct worker worker = {.listener = open_server(&server_address),
+                            .to_starter = to_starter};
+    CHECK_PTHREAD(pthread_create(&thread, NULL, work, &worker));
+
+    CHECK_PTHREAD(sigwait(&signals, &number));
+    say("sigwait() -> %s", signal_name(number));
+    int removed = CHECK(unlink(server_address.sun_path));
+    say("unlink(\"%s\") = %d", server_address.sun_path, removed);
+    say("shutdown(listener, SHUT_RDWR) ...");
+    CHECK(shutdown(worker.listener, SHUT_RDWR));
+
+    CHECK_PTHREAD(pthread_join(thread, NULL));
+    CHECK(close(worker.listener));
+    say("exit ...");
+    _exit(EXIT_SUCCESS);
+}
+
+static void stop_by_signal(void)
+{
+    int sv[2];
+    char dot;
+
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, sv));
+    pid_t server = CHECK(fork());
+    if (server == 0) {
+        role("server");
+        CHECK(close(sv[0]));
+        run_server(sv[1]);
+    }
+    role("starter");
+    CHECK(close(sv[1]));
+    CHECK(recv(sv[0], &dot, 1, 0));
+
+    say("kill(server, SIGTERM) ...");
+    CHECK(kill(server, SIGTERM));
+    reap(server);
+
+    role("bob");
+    int bob = new_socket();
+    const char *result = RESULT(connect_to(bob, &server_address), ENOENT);
+    say("connect(\"%s\") = %s", server_address.sun_path, result);
+
+    CHECK(close(bob));
+    CHECK(close(sv[0]));
+}
+
+/* ---- Step 4. The new server is a child of the old one. ---- */
+
+static int lock_file(void)
+{
+    int lock = CHECK(open(lock_path, O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+
+    const char *result = RESULT(flock(lock, LOCK_EX | LOCK_NB), EAGAIN);
+    say("flock(lock, LOCK_EX | LOCK_NB) = %s", result);
+    return lock;
+}
+
+/* For a text that another process waits for. Print first, then write: after
+ * write() the other process may print. */
+static void announce_and_write(const char *name, int fd, const char *text)
+{
+    say("write(%s, \"%s\") ...", name, text);
+    CHECK(write(fd, text, strlen(text)));
+}
+
+static void accept_and_answer(int listener, const char *text)
+{
+    int to_client = accept_client(listener);
+
+    announce_and_write("to_client", to_client, text);
+    CHECK(close(to_client));
+}
+
+/* It has the listener and the lock, because fork() has copied all descriptors.
+ * It begins at end of file on the pipe: then the old server has closed both. */
+static _Noreturn void run_successor(int listener, int from_old)
+{
+    char byte;
+
+    role("new");
+    CHECK(read(from_old, &byte, 1));    // returns 0
+    accept_and_answer(listener, "4 euro");
+    accept_and_answer(listener, "2 euro");
+    _exit(EXIT_SUCCESS);
+}
+
+/* The first process plays the old server, the third one, and the clients. */
+static void hand_over_the_listener(void)
+{
+    int ends[2];
+
+    CHECK(pipe(ends));
+    role("old");
+    int lock = lock_file();
+    int listener = open_server(&server_address);
+    int bob = open_client("bob");
+    write_text("to_server", bob, "cake");
+
+    role("old");
+    say("fork() ...");
+    pid_t new = CHECK(fork());
+    if (new == 0) {
+        CHECK(close(ends[1]));
+        CHECK(close(bob));
+        run_successor(listener, ends[0]);
+    }
+    CHECK(close(ends[0]));
+    close_listener(listener);
+    int closed = CHECK(close(lock));
+    say("close(lock) = %d", closed);
+    role("third");
+    int third_lock = lock_file();
+
+    CHECK(close(ends[1]));
+    role("bob");
+    read_text("to_server", bob);
+    int eve = open_client("eve");
+    announce_and_write("to_server", eve, "jam");
+    read_text("to_server", eve);
+
+    reap(new);
+    CHECK(close(bob));
+    CHECK(close(eve));
+    CHECK(close(third_lock));
+    CHECK(unlink(lock_path));
+    CHECK(unlink(server_address.sun_path));
+}
+
+/* ---- Step 5. The new server is a stranger. One process plays all. ---- */
+
+static void hand_over_the_name(void)
+{
+    role("old");
+    int old = open_server(&server_address);
+    role("new");
+    int new = open_server(&new_address);
+    int bob = open_client("bob");
+    write_text("to_server", bob, "cake");
+
+    role("starter");
+    int renamed = CHECK(rename(new_address.sun_path, server_address.sun_path));
+    say("rename(\"%s\", \"%s\") = %d", new_address.sun_path,
+        server_address.sun_path, renamed);
+
+    role("old");
+    shut_down_listener(old);
+    int to_bob = accept_client(old);
+    accept_nobody(old);
+    close_listener(old);
+
+    int eve = open_client("eve");
+    write_text("to_server", eve, "jam");
+    role("new");
+    int to_eve = accept_client(new);
+
+    CHECK(close(bob));
+    CHECK(close(eve));
+    CHECK(close(to_bob));
+    CHECK(close(to_eve));
+    CHECK(close(new));
+    CHECK(unlink(server_address.sun_path));
+}
+
+int main(void)
+{
+    step("The server closes its listener. What do waiting clients read?");
+    close_with_a_queue();
+
+    step("The server shuts its listener down. Whom does it still get?");
+    shut_down_with_a_queue();
+
+    step("SIGTERM comes. What ends the waiting in accept()?");
+    stop_by_signal();
+
+    step("A new server has a copy of the listener. Who answers bob?");
+    hand_over_the_listener();
+
+    step("A new server gets the name. Who gets bob, and who gets eve?");
+    hand_over_the_name();
+}
