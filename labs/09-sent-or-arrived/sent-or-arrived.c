@@ -75,8 +75,8 @@ static void remove_address(const struct address *server)
         CHECK(unlink(server->un.sun_path));
 }
 
-/* Two connected sockets. One process plays both ends, and speaks as the kind of
- * their connection. */
+/* Two connected sockets. One process plays both ends, and its role is the kind
+ * of these sockets. */
 struct connection {
     int client;
     int server;
@@ -141,8 +141,8 @@ static void greet_and_close(struct connection connection)
     say("close(server) = %d", closed);
 }
 
-/* For send() of a client. If a stream has no reader, there is an error, but no
- * SIGPIPE. Datagrams bring no SIGPIPE, with or without this flag. */
+/* For each send() of a client, of whatever kind: if nobody can receive, there
+ * is only an error, and no SIGPIPE. */
 static const int no_sigpipe = MSG_NOSIGNAL;
 
 /* When end of file has come, the client knows that the server sends no more. */
@@ -268,11 +268,10 @@ enum { MESSAGE = 8000 };
 static const char one[MESSAGE] = "one";
 static const char two[MESSAGE] = "two";
 
-/* The kernel doubles the size that it is told, so the limit is 64 bytes more
- * than one message: a message that is longer than the limit would be refused.
- * With what the kernel needs besides, one message takes more than the limit. It
- * is taken all the same, because nothing waits yet. After that nothing more is
- * taken. */
+/* The kernel doubles this number, so the limit is 64 bytes above the length of
+ * one message: a message that is longer than SO_SNDBUF would be refused. When
+ * nothing waits, one message is taken, although the memory for it is above the
+ * limit. After that nothing more is taken. */
 static void make_room_for_one(int fd, int option)
 {
     int size = (MESSAGE + 64) / 2;
@@ -303,7 +302,8 @@ static void send_message(int client, const char *message)
  * dropped messages, SK_MEMINFO_DROPS in <linux/sock_diag.h>. */
 enum { NUMBERS = 9, DROPPED = 8 };
 
-/* EAGAIN is an answer here, and not the end of the lab. */
+/* EAGAIN is an answer here, so this call is not inside CHECK(). check() is the
+ * function behind CHECK(), as in lab 3. */
 static void receive_message(int server, int flags)
 {
     char buf[MESSAGE];
@@ -359,10 +359,9 @@ static void stay_on_one_processor(void)
     CHECK(sched_setaffinity(0, sizeof(one_processor), &one_processor));
 }
 
-/* If a packet gets an answer, the kernel puts the answer at the end of the same
- * queue. So when the first of these two packets has come, all earlier packets
- * have been handled, and their answers are in the queue. The second packet is
- * behind these answers, so when it has come, they have been handled, too. */
+/* A packet may cause an answer, which goes to the end of the same queue. The
+ * first packet sent here comes behind all earlier packets, and the second one
+ * behind their answers. When both have come, all of these have been handled. */
 static void wait_for_earlier_packets(void)
 {
     struct connection other = open_dgram(loopback_address());
