@@ -54,7 +54,7 @@ static void try_to_read(const char *when, int fd)
     char byte;
 
     const char *result = RESULT(recv(fd, &byte, 1, MSG_DONTWAIT), EAGAIN);
-    int n = CHECK(poll(&polled, 1, 0));    // one descriptor, and do not wait
+    int n = CHECK(poll(&polled, 1, 0));    // one socket, and do not wait
     say("%srecv() = %s, poll() = %d%s%s%s", when, result, n,
         word_if(polled.revents & POLLIN, " POLLIN"),
         word_if(polled.revents & POLLOUT, " POLLOUT"),
@@ -183,7 +183,8 @@ static void child_says_goodbye(const int sv[2])
     reap(child);
 }
 
-/* Two errors are answers here, and not the end of the lab. */
+/* Two errors are answers here, so this call is not inside CHECK(). check() is
+ * the function behind CHECK(), as in lab 3. */
 static void receive(int fd)
 {
     char buf[ROOM];
