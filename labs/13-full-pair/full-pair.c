@@ -62,28 +62,27 @@ static void close_pair(const int sv[2])
     CHECK(close(sv[1]));
 }
 
-/* Returns how many bytes were sent: 0 if there is no room, which is an answer
- * here, and not the end of the lab. check() does what CHECK() does. It is given
- * the name of the call, because -1 of any other error ends the lab with it. */
+/* Returns how many bytes were sent, or 0 if there is no room. EAGAIN is an
+ * answer here, so this call is not inside CHECK(). check() is the function
+ * behind CHECK(), as in lab 3. */
 static int send_if_room(int fd, size_t size)
 {
-    ssize_t n = send(fd, message, size, MSG_DONTWAIT);
+    ssize_t result = send(fd, message, size, MSG_DONTWAIT);
 
-    if (n == -1 && errno == EAGAIN)
+    if (result == -1 && errno == EAGAIN)
         return 0;
-    return check(n, "send()", __FILE__, __LINE__);
+    return check(result, "send()", __FILE__, __LINE__);
 }
 
-/* Returns how many bytes were read: 0 if there is nothing to read, which is an
- * answer here, and not the end of the lab. */
+/* Returns how many bytes were read, or 0 if there is nothing to read. */
 static int recv_if_any(int fd)
 {
     char buf[MESSAGE];
-    ssize_t n = recv(fd, buf, MESSAGE, MSG_DONTWAIT);
+    ssize_t result = recv(fd, buf, MESSAGE, MSG_DONTWAIT);
 
-    if (n == -1 && errno == EAGAIN)
+    if (result == -1 && errno == EAGAIN)
         return 0;
-    return check(n, "recv()", __FILE__, __LINE__);
+    return check(result, "recv()", __FILE__, __LINE__);
 }
 
 /* Sends messages of that size until there is no room. Returns how many bytes
@@ -113,21 +112,29 @@ static int drain(int fd)
     return bytes;
 }
 
+static const char *bytes_or_byte(size_t count)
+{
+    if (count == 1)
+        return "byte";
+    return "bytes";
+}
+
 /* First sv[0] sends until there is no room, then sv[1] reads everything. */
 static void nobody_reads(int type, size_t size)
 {
+    const char *unit = bytes_or_byte(size);
     int sv[2];
 
     open_pair(type, sv);
     int sent = fill(sv[0], size);
-    say_measured("send(%zu bytes), %d times: %d bytes were sent", size,
+    say_measured("send(%zu %s), %d times: %d bytes were sent", size, unit,
                  sent / (int)size, sent);
     const char *result =
         RESULT(send(sv[0], message, size, MSG_DONTWAIT), EAGAIN);
 
     int received = drain(sv[1]);
-    say("send(%zu bytes) = %s, recv() until EAGAIN: %d bytes are missing", size,
-        result, sent - received);
+    say("send(%zu %s) = %s, recv() until EAGAIN: %d bytes are missing", size,
+        unit, result, sent - received);
 
     close_pair(sv);
 }
