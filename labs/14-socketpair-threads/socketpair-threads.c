@@ -52,9 +52,9 @@ static void *answer(void *arg)
     return NULL;
 }
 
-/* How many threads this process has. In /proc/self/task there is a directory
- * for each of them. A directory has two links, and one more for each directory
- * that is in it. See proc(5). */
+/* How many threads this process has. /proc/self/task has a directory for each
+ * of them, and st_nlink is the number of these directories, plus 2. See
+ * proc(5). */
 static int count_threads(void)
 {
     struct stat task;
@@ -171,9 +171,8 @@ static void thread_closes(void)
 
 static int number;    // a pointer to this variable is sent
 
-/* The thread and the child do the same with the pointer that they receive. If
- * main has failed, no pointer comes. Only the child can see this, as end of
- * file: when main fails, the process ends, and with it the thread. */
+/* The thread and the child do the same with the pointer that they receive. n is
+ * 0 only in a child whose main has failed. A thread ends together with main. */
 static void follow_pointer(int fd)
 {
     int *pointer;
@@ -266,6 +265,7 @@ static void child_asks(void)
     CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, sv));
     number = 1;
     CHECK_PTHREAD(pthread_create(&thread, NULL, answer_with_number, &sv[1]));
+    say("threads in /proc/self/task: %d", count_threads());
 
     pid_t child = CHECK(fork());
     if (child == 0) {
