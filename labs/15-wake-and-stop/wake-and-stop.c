@@ -2,9 +2,10 @@
  * 15-wake-and-stop -- what wakes a thread that waits at a socket?
  *
  * To close the thread's own end wakes nobody. To close the other end is end of
- * file, but only if no copy of that end is left. shutdown(..., SHUT_RDWR) ends
- * the connection itself: it wakes whoever waits at either end, in recv(),
- * send() or poll(), and copies do not matter.
+ * file, but only if no copy of that end is left. On a pair of SOCK_STREAM or
+ * SOCK_SEQPACKET, shutdown(..., SHUT_RDWR) ends the connection itself: it wakes
+ * whoever waits at either end, in recv(), send() or poll(), and copies do not
+ * matter.
  *
  *          the other end                  the thread's own end
  *     main --- [ sv[0] ]================[ sv[1] ] --- reader, inside recv()
