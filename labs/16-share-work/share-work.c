@@ -27,6 +27,8 @@ enum { WORKERS = 3, JOBS = 6 };
 
 enum { ROOM = 64 };    // more than any text that is sent here
 
+static const char ready_text[] = "ready";
+
 /* What a worker of steps 1 and 5 has. A job is a message: one number. */
 struct worker {
     pthread_t thread;
@@ -41,7 +43,8 @@ static void *work(void *arg)
     int job;
 
     role("worker");
-    CHECK(send(self->end, "ready", 5, 0));    // in step 5 nobody reads this
+    // In step 5 nobody reads this.
+    CHECK(send(self->end, ready_text, strlen(ready_text), 0));
     for (;;) {
         int n = CHECK(recv(self->end, &job, sizeof(job), 0));
         if (n == 0)
@@ -103,14 +106,15 @@ static void join_and_count(const struct worker workers[WORKERS])
     say("jobs taken once: %d, more than once: %d, never: %d", once, more,
         never);
     for (int i = 0; i < WORKERS; i++)
-        say_measured("worker %d took %d jobs", i + 1, share_of(&workers[i]));
+        say_measured("jobs taken by worker %d: %d", i + 1,
+                     share_of(&workers[i]));
 }
 
 /* All workers are ready when main sends the first job. */
 static void share_jobs(void)
 {
     struct worker workers[WORKERS] = {0};
-    char buf[5];
+    char buf[sizeof(ready_text)];
     int sv[2];
 
     CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, sv));
@@ -168,7 +172,7 @@ static void take(int fd)
 
     const char *result =
         RESULT(recv(fd, buf, sizeof(buf), MSG_DONTWAIT), EAGAIN);
-    say("recv(MSG_DONTWAIT) = %s", result);
+    say("recv(%zu bytes, MSG_DONTWAIT) = %s", sizeof(buf), result);
 }
 
 /* A polls, B polls, A receives, B receives. */
