@@ -18,3 +18,15 @@ predict-%:
 .PHONY: progress
 progress: | writable
 	@scripts/study/progress.sh
+
+define trace_of
+.PHONY: trace-$2
+trace-$2: build/$1
+	@scripts/study/trace.sh $$< || [ $$$$? = 77 ]
+endef
+$(foreach name,$(names),\
+    $(eval $(call trace_of,$(name),$(call number,$(name)))))
+
+trace-0%: trace-% ;
+trace-%:
+	@echo "there is no lab $*; the labs are: $(numbers)" >&2; exit 2
