@@ -7,6 +7,7 @@
 #             make predict-5     write down what it will print, then compare
 #                                ORDER=1: put the lines of each step in order
 #             make trace-5       which system calls does it make, and who does?
+#             make diagram-5     who sends what to whom, in which order?
 #             make progress      what is predicted and mended, and what is next
 #   Class     LAB_PAUSE=1 make lab-5     wait for Enter after each question
 #             LAB_PAUSE=line make lab-5  and after each line of evidence

@@ -1,6 +1,7 @@
 # events.awk -- turns a log of strace into a table of events
 #
-# usage: strace -f -y -s 256 -qq -o '|awk -f events.awk >TABLE' PROGRAM
+# usage: strace -f -y -s 256 -qq -o \
+#            '|awk -f events.awk -f messages.awk >TABLE' PROGRAM
 #
 # Each line of the table is one event, in the order in which strace saw them.
 # Its fields are separated by tabs:
@@ -13,7 +14,8 @@
 #
 # A call during which something else happened has two lines: the first ends in
 # "...", the second begins with it. What the loader, the C library and lab.h do
-# on their own account is left out.
+# on their own account is left out. messages.awk, the other half of this program,
+# adds who sent what to whom.
 #
 # This needs neither -Y of strace nor the peers that -yy asks the kernel for:
 # role() is a prctl() in the log, and who is connected to whom can be told from
@@ -72,6 +74,8 @@ function finish(i, rest,    child) {
         sub(/\) += $/, "", rest)
     }
     args[i] = rest
+    if (name[i] ~ /^wait/ && result[i] ~ /^[1-9]/)
+        reaped_at[result[i] + 0] = NR
     if (makes_process(i)) {
         child = result[i] + 0
         parent[child] = pid_of[i]
@@ -149,8 +153,10 @@ function look_up(i) {
     if (name[i] ~ /^(connect|send(to|msg|mmsg))$/)
         target[i] = owner[address(args[i])]
     if (name[i] == "connect" && type[inode_in(args[i])] != "DGRAM" &&
-        (succeeds(i) || result[i] ~ /EINPROGRESS/))
+        (succeeds(i) || result[i] ~ /EINPROGRESS/)) {
         waiting[i] = target[i]
+        connects[i] = 1
+    }
 }
 
 # What a call that succeeds tells, when it returns.
@@ -167,8 +173,10 @@ function learn(i,    one, two, rest) {
     } else if (name[i] ~ /^accept4?$/) {
         two = inode_in(result[i])
         type[two] = type[one]
-        connection(accepted(one, ended[i]), two)
-    } else if (name[i] ~ /^(bind|getsockname)$/ && address(args[i]) != "") {
+        is_accepted[two] = 1
+        connection(accepted(i, one), two)
+    } else if (name[i] ~ /^(bind|getsockname)$/ && address(args[i]) != "" &&
+        !is_accepted[one]) {    # which has the name of its listener
         owner[address(args[i])] = one
     } else if (name[i] ~ /^(rename|link|symlink)(at2?)?$/) {
         one = quoted(args[i])
@@ -196,7 +204,8 @@ function connection(one, two) {
 # The socket that is accepted: the one that was connected first. If two were
 # being connected at the same time, the log does not tell which that was; nor
 # does it tell then of those that are accepted later.
-function accepted(listener, before,    i, oldest) {
+function accepted(accept, listener,    i, oldest, before) {
+    before = ended[accept]
     for (i in waiting)
         if (waiting[i] == listener && begun[i] < before &&
             (!oldest || ended[i] < ended[oldest]))
@@ -208,12 +217,15 @@ function accepted(listener, before,    i, oldest) {
     if (!oldest || in_doubt[listener])
         return ""
     delete waiting[oldest]
+    accepts[accept] = oldest
     return inode_in(args[oldest])
 }
 
 # ---- The table.
 
 function add(kind, role, text) {
+    if (kind ~ /^(said|call)$/)
+        lines_of_trace++
     row[++rows] = kind "\t" (role == "" ? "" : role "\t") text
     return rows
 }
@@ -240,11 +252,13 @@ function at_begin(i,    pid) {
     }
     if (name[i] == "prctl" && args[i] ~ /^PR_SET_NAME/)
         role[pid] = quoted(args[i])
+    begin_message(i)
     if (!started || is_noise(i))
         return
     role_then[i] = who(pid)
     shown[i] = add("call", who(pid), written(i, name[i] "(" known[i] \
         (known[i] ~ /(^|, )$/ ? "..." : " ...")))
+    lines_then[i] = lines_of_trace
 }
 
 function print_lines(text, role,    n, i, line) {
@@ -262,13 +276,16 @@ function print_lines(text, role,    n, i, line) {
 # What the call is, now that it has returned. If nothing happened meanwhile, or
 # the call is one that does not wait for others, it is one line.
 function at_end(i,    text) {
-    if (!(i in shown))
+    if (!(i in shown)) {
+        end_message(i)
         return
+    }
     text = written(i, name[i] "(" args[i] ") = " result[i])
-    if (rows - shown[i] > patience(name[i]))
+    if (lines_of_trace - lines_then[i] > patience(name[i]))
         add("call", who(pid_of[i]), "... " text)
     else
         row[shown[i]] = "call\t" role_then[i] "\t" text
+    end_message(i)
 }
 
 # How many other lines may come while a call is under way that is shown as one
@@ -305,14 +322,20 @@ function written(i, text) {
     while (text ~ /pid=[0-9]/)
         text = with_role(text, "pid=[0-9]+")
     gsub(/"lab-[0-9]+/, "\"lab-PID", text)
-    gsub(/\/proc\/[0-9]+\//, "/proc/self/", text)
     gsub(/sa_family=|sun_path=/, "", text)
     gsub(/AT_FDCWD<[^>]*>/, "AT_FDCWD", text)
     gsub(/<anon_inode:/, "<", text)
-    gsub(/<[^<>"]*\/tmp\.[A-Za-z0-9]+\//, "<", text)    # run.sh made it
+    text = with_short_paths(text)
     gsub(/0x[0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f]+/, "...", text)
     if (result[i] ~ /^-1/)
         sub(/ \([A-Z][^()]*\)$/, "", text)
+    return text
+}
+
+# Without the directory that run.sh made, and the number of a process.
+function with_short_paths(text) {
+    gsub(/<[^<>"]*\/tmp\.[A-Za-z0-9]+\//, "<", text)
+    gsub(/\/proc\/[0-9]+\//, "/proc/PID/", text)
     return text
 }
 
@@ -371,10 +394,14 @@ function end_name(inode,    letter) {
     return named[inode]
 }
 
-# The line of a signal, without what is known of its sender.
-function signal_in(text) {
+# A signal that comes, without what is known of its sender; or that kills.
+function tell_signal(pid, text) {
+    if (!started || text ~ /SIGCHLD|exited with/)
+        return
     sub(/ \{.*\}/, "", text)
-    return text
+    add("call", who(pid), text)
+    if (text ~ /killed by/)
+        end_process(pid, "killed")
 }
 
 END {
@@ -384,8 +411,8 @@ END {
             at_begin(begins[t])
         if (t in ends)
             at_end(ends[t])
-        if (t in note && note[t] !~ /SIGCHLD|exited with/ && started)
-            add("call", who(pid_at[t]), signal_in(note[t]))
+        if (t in note)
+            tell_signal(pid_at[t], note[t])
     }
     for (i = 1; i <= rows; i++)
         print row[i]

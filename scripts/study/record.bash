@@ -30,8 +30,8 @@ record() {
     program=$(realpath -- "$1")
     export scripts
     # shellcheck disable=SC2016 # it is expanded by the shell that strace starts
-    wrap "$work" -f -y -s 256 \
-        -o "'|awk -f \"\$scripts/study/events.awk\" >\"\$log\"'" "${program@Q}"
+    wrap "$work" -f -y -s 256 -o "'|awk -f \"\$scripts/study/events.awk\" \
+        -f \"\$scripts/study/messages.awk\" >\"\$log\"'" "${program@Q}"
     status=0
     "$scripts/run.sh" "$work/build/$name" >/dev/null 2>"$work/err" || status=$?
     table=$work/build/$name.log

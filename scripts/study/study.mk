@@ -19,14 +19,17 @@ predict-%:
 progress: | writable
 	@scripts/study/progress.sh
 
-define trace_of
-.PHONY: trace-$2
+# Both are of one run under strace.
+define traced
+.PHONY: trace-$2 diagram-$2
 trace-$2: build/$1
 	@scripts/study/trace.sh $$< || [ $$$$? = 77 ]
+diagram-$2: build/$1
+	@scripts/study/diagram.sh $$< || [ $$$$? = 77 ]
 endef
-$(foreach name,$(names),\
-    $(eval $(call trace_of,$(name),$(call number,$(name)))))
+$(foreach name,$(names),$(eval $(call traced,$(name),$(call number,$(name)))))
 
 trace-0%: trace-% ;
-trace-%:
+diagram-0%: diagram-% ;
+trace-% diagram-%:
 	@echo "there is no lab $*; the labs are: $(numbers)" >&2; exit 2

@@ -6,7 +6,7 @@ load helper
 
 # The table of a log that comes in on standard input.
 events() {
-    awk -f scripts/study/events.awk
+    awk -f scripts/study/events.awk -f scripts/study/messages.awk
 }
 
 # A log of two processes. Nothing in it needs a strace that knows -Y or -yy.
