@@ -14,8 +14,8 @@
 #
 # A call during which something else happened has two lines: the first ends in
 # "...", the second begins with it. What the loader, the C library and lab.h do
-# on their own account is left out. messages.awk, the other half of this program,
-# adds who sent what to whom.
+# on their own account is left out. messages.awk, which is the other half of
+# this program, adds who sent what to whom.
 #
 # This needs neither -Y of strace nor the peers that -yy asks the kernel for:
 # role() is a prctl() in the log, and who is connected to whom can be told from
@@ -303,7 +303,8 @@ function is_noise(i) {
     return result[i] ~ /ERESTART/ ||
         name[i] ~ /^(brk|mmap2?|munmap|mremap|mprotect|madvise|prlimit64)$/ ||
         name[i] ~ /^(set_|rseq|arch_prctl|getrandom|futex|membarrier|exit$)/ ||
-        name[i] ~ /^(rt_sig(action|procmask|return)|alarm|getp?pid|gettid)$/ ||
+        name[i] ~ /^(rt_sig(action|procmask|return)|alarm|setitimer)$/ ||
+        name[i] ~ /^(getp?pid|gettid)$/ ||
         (name[i] == "prctl" && args[i] ~ /^PR_SET_(NAME|PDEATHSIG|VMA)/) ||
         (name[i] ~ /stat|ioctl/ && args[i] ~ /^1[<,]/) ||
         args[i] ~ /[<"]\/(usr\/)?lib|"\/etc\/ld/

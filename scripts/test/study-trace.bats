@@ -49,6 +49,34 @@ bob       write("hi") ...
 END
 }
 
+# A log of what musl calls, and of a process that is killed.
+plant_killed() {
+    cat <<'END'
+70 writev(1</tmp/out>, [{iov_base="1. Who?", iov_len=7}, {iov_base="\n", iov_len=1}], 2) = 8
+70 setitimer(ITIMER_REAL, {it_interval={tv_sec=0}}, NULL) = 0
+70 fork()                               = 71
+71 prctl(PR_SET_NAME, "bob")            = 0
+71 writev(1</tmp/out>, [{iov_base="bob       kill(\"me\")", iov_len=19}, {iov_base="\n", iov_len=1}], 2) = 20
+70 wait4(71,  <unfinished ...>
+71 kill(71, SIGKILL)                    = ?
+71 +++ killed by SIGKILL +++
+70 <... wait4 resumed>[{WIFSIGNALED(s) && WTERMSIG(s) == SIGKILL}], 0, NULL) = 71
+END
+}
+
+@test "another C library prints with writev(); and a role is killed" {
+    diff - <(plant_killed | events | awk -f scripts/study/trace.awk) <<'END'
+1. Who?
+    main      fork() = bob
+bob       kill("me")
+    main      wait4(bob, ...
+    bob       kill(bob, SIGKILL) = ?
+    bob       +++ killed by SIGKILL +++
+    main      ... wait4(bob, [{WIFSIGNALED(s) && WTERMSIG(s) == SIGKILL}], 0,
+                  NULL) = bob
+END
+}
+
 # Two clients of one server: 71 is connected after 72 was, or meanwhile ($1).
 plant_accepts() {
     cat <<'END'
