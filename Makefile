@@ -9,6 +9,8 @@
 #             make mend-5        find the fault in a program, and mend it
 #                                HINT=1, 2, 3: help; AGAIN=1: another fault
 #             make find WHAT=EAGAIN  where is it seen, and what explains it?
+#             make trace-5       which system calls does it make, and who does?
+#             make diagram-5     who sends what to whom, in which order?
 #             make progress      what is predicted and mended, and what is next
 #   Class     LAB_PAUSE=1 make lab-5     wait for Enter after each question
 #             LAB_PAUSE=line make lab-5  and after each line of evidence

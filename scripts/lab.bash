@@ -77,3 +77,25 @@ beside() {
     done
     wait
 }
+
+# Says why strace cannot trace here with the options given, if so.
+no_strace() {
+    local why
+    if ! command -v strace >/dev/null; then
+        echo "strace is not installed: 'scripts/setup.sh --dev' installs it," \
+            "or install the package strace"
+    elif ! why=$(strace -f -n "$@" -qq -o /dev/null true 2>&1); then
+        echo "strace may not trace here: ${why%%$'\n'*}"
+    fi
+}
+
+# Makes $1/build/$name, a program that runs strace with the arguments that
+# follow. $log is where it may keep a log. Not every sh has the $'...' that
+# bash quotes a path with.
+wrap() {
+    mkdir -p "$1/build"
+    # shellcheck disable=SC2016 # it is that program's $0
+    printf '#!%s\nexport log="$0.log"\nexec strace -qq %s\n' \
+        "$BASH" "${*:2}" >"$1/build/$name"
+    chmod +x "$1/build/$name"
+}

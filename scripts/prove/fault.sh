@@ -244,7 +244,7 @@ one_call() {
 if [[ -z ${CALL-} ]]; then
     need_strace
 else
-    why=$(no_strace)
+    why=$(no_injection)
     [[ -z $why ]] || refuse "$why" # who asks to see a call fail wants no "ok"
 fi
 if [[ -n ${ERROR-} ]]; then

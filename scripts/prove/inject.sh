@@ -28,34 +28,17 @@ trap clean_up EXIT
 make_work
 export scripts TMPDIR=$work
 
-# Says why nothing can be traced here, if so.
-no_strace() {
-    local why
-    if ! command -v strace >/dev/null; then
-        echo "strace is not installed: 'scripts/setup.sh --dev' installs it"
-    elif ! why=$(strace -f -n --seccomp-bpf -qq -o /dev/null \
-        -e inject=close:delay_exit=1:when=1 true 2>&1); then
-        echo "strace may not trace here: ${why%%$'\n'*}"
-    fi
+# Says why nothing can be injected here, if so.
+no_injection() {
+    no_strace --seccomp-bpf -e inject=close:delay_exit=1:when=1
 }
 
 # Ends the script then, as skipped.
 need_strace() {
     local why
-    why=$(no_strace)
+    why=$(no_injection)
     [[ -n $why ]] || return 0
     tap_skip "$why"
-}
-
-# Makes $1/build/$name, a program that runs strace with the arguments that
-# follow. $log is where it may keep a log. Not every sh has the $'...' that
-# bash quotes a path with.
-wrap() {
-    mkdir -p "$1/build"
-    # shellcheck disable=SC2016 # it is that program's $0
-    printf '#!%s\nexport log="$0.log"\nexec strace -qq %s\n' \
-        "$BASH" "${*:2}" >"$1/build/$name"
-    chmod +x "$1/build/$name"
 }
 
 # Runs the lab once, traced, and has calls.awk count its calls. Ends the script

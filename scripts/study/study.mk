@@ -45,3 +45,18 @@ $(mended): $(headers) build/flags | writable
 	    "work/$(@F): 'make mend-$(call number,$(@F))' hands it out" >&2; exit 2; }
 	@mkdir -p $(@D); rm -f $@
 	-$(compile)
+
+# Both are of one run under strace.
+define traced
+.PHONY: trace-$2 diagram-$2
+trace-$2: build/$1
+	@scripts/study/trace.sh $$< || [ $$$$? = 77 ]
+diagram-$2: build/$1
+	@scripts/study/diagram.sh $$< || [ $$$$? = 77 ]
+endef
+$(foreach name,$(names),$(eval $(call traced,$(name),$(call number,$(name)))))
+
+trace-0%: trace-% ;
+diagram-0%: diagram-% ;
+trace-% diagram-%:
+	@echo "there is no lab $*; the labs are: $(numbers)" >&2; exit 2

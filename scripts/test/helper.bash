@@ -122,3 +122,9 @@ said() {
         return 1
     }
 }
+
+# make check has to pass where strace is not: then this test is skipped.
+needs_strace() {
+    strace -f -qq -o /dev/null true 2>/dev/null ||
+        skip "strace is missing, or may not trace: 'scripts/setup.sh --dev'"
+}

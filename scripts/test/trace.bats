@@ -66,12 +66,6 @@ plant_server() {
     include sys/un.h
 }
 
-# make check has to pass where strace is not: then this test is skipped.
-needs_strace() {
-    strace -f -qq -o /dev/null true 2>/dev/null ||
-        skip "strace is missing, or may not trace: 'scripts/setup.sh --dev'"
-}
-
 @test "shake: what orders two processes is not time" {
     needs_strace
     plant_race 0 0 "$main_first"
