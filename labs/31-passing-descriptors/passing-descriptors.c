@@ -1,14 +1,18 @@
 /*
  * 31-passing-descriptors -- what arrives when a descriptor is sent?
  *
- * A new descriptor, which leads to the open file of the old one: the offset,
- * the flags and the way it was opened are the sender's. The file needs no name
- * for that, the receiver no permission, and the sender may be gone.
+ * A new descriptor of the same open file. Its number is one that was free in
+ * the receiver. The offset and O_NONBLOCK belong to the open file, so sender
+ * and receiver share them. The number, FD_CLOEXEC and close() belong to each
+ * descriptor, so they are the receiver's own. The permission was looked at by
+ * open(), which the sender called.
  *
- *     sender    fd ----------> open file <---------- new fd  receiver
- *               sv[1] =========[SCM_RIGHTS]=========> sv[0]
+ *     sender                      kernel                       receiver
+ *     number N  -------->  open file: offset, flags  <-------- number M
+ *                                   |
+ *                               notes.txt
  *
- * See unix(7), cmsg(3), sendmsg(2), recvmsg(2), open(2), fcntl(2).
+ * See unix(7), cmsg(3), sendmsg(2), recvmsg(2), open(2), fcntl(2), execve(2).
  */
 #include <fcntl.h>
 #include <stdlib.h>
@@ -19,218 +23,434 @@
 
 #include "../../common/lab.h"
 
-/* It speaks before it sends: the receiver's next line can only come after. */
-static void send_fd(int end, int fd)
+static const char *const notes_path = "notes.txt";
+static const char *const other_path = "other.txt";
+
+/* One byte, and the descriptor beside it. */
+static void send_descriptor(int to_receiver, int descriptor)
 {
+    char byte = 'x';
+    struct iovec iov = {.iov_base = &byte, .iov_len = 1};
     _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {0};
-    struct iovec iov = {"x", 1};
-    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+    struct msghdr msg = {
+        .msg_iov = &iov,
+        .msg_iovlen = 1,
+        .msg_control = control,
+        .msg_controllen = sizeof(control),
+    };
 
-    msg.msg_control = control;
-    msg.msg_controllen = sizeof(control);
-    struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
-    cmsg->cmsg_level = SOL_SOCKET;
-    cmsg->cmsg_type = SCM_RIGHTS;
-    cmsg->cmsg_len = CMSG_LEN(sizeof(int));
-    memcpy(CMSG_DATA(cmsg), &fd, sizeof(int));
-    say("sendmsg(\"x\", SCM_RIGHTS [notes.txt])");
-    CHECK(sendmsg(end, &msg, 0));
+    struct cmsghdr *beside = CMSG_FIRSTHDR(&msg);
+    beside->cmsg_level = SOL_SOCKET;
+    beside->cmsg_type = SCM_RIGHTS;
+    beside->cmsg_len = CMSG_LEN(sizeof(int));
+    memcpy(CMSG_DATA(beside), &descriptor, sizeof(int));
+    CHECK(sendmsg(to_receiver, &msg, 0));
 }
 
-/* What arrived is open in this process, whether the program looks at it or not.
- * So it looks at all of it, keeps the first, if any, and closes the others. */
-static int keep_first(struct msghdr *msg)
+/* The lab never meets more than one flag at a time. */
+static const char *flags_text(int flags)
 {
-    int kept = -1, fd;
+    static char number[16];    // good until the next call
 
-    for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
-        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
-            continue;
-        size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-        for (size_t i = 0; i < count; i++) {
-            memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
-            if (kept == -1)
-                kept = fd;
-            else
-                say("another one: close() = %d", CHECK(close(fd)));
-        }
-    }
-    return kept;
+    if (flags & MSG_CMSG_CLOEXEC)
+        return "MSG_CMSG_CLOEXEC";
+    if (flags & MSG_CTRUNC)
+        return "MSG_CTRUNC";
+    snprintf(number, sizeof(number), "%d", flags);
+    return number;
 }
 
-static int receive_fd(int end)
+/* Returns the descriptor that has come, or -1. There is room for one, and not
+ * for two. The flag is 0 or MSG_CMSG_CLOEXEC. recvmsg() copies that flag into
+ * msg_flags, beside those that it sets itself. */
+static int receive_descriptor(int to_sender, int flag)
 {
+    char byte;
+    struct iovec iov = {.iov_base = &byte, .iov_len = 1};
     _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))];
-    char x;
-    struct iovec iov = {&x, 1};
-    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+    struct msghdr msg = {
+        .msg_iov = &iov,
+        .msg_iovlen = 1,
+        .msg_control = control,
+        .msg_controllen = CMSG_LEN(sizeof(int)),
+    };
+    int descriptor = -1;
+    size_t count = 0;
 
-    msg.msg_control = control;
-    msg.msg_controllen = sizeof(control);
-    ssize_t n = CHECK(recvmsg(end, &msg, MSG_CMSG_CLOEXEC));
-    say("recvmsg() = %zd \"%.*s\", MSG_CTRUNC: %s", n, (int)n, &x,
-        msg.msg_flags & MSG_CTRUNC ? "yes" : "no");
-    return keep_first(&msg);
+    int n = CHECK(recvmsg(to_sender, &msg, flag));
+    if (n == 0)
+        _exit(EXIT_FAILURE);    // end of file: the sender has failed
+
+    struct cmsghdr *beside = CMSG_FIRSTHDR(&msg);
+    if (beside && beside->cmsg_level == SOL_SOCKET &&
+        beside->cmsg_type == SCM_RIGHTS) {
+        count = (beside->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        memcpy(&descriptor, CMSG_DATA(beside), sizeof(int));
+    }
+    say("recvmsg(%s) = %d \"%.*s\", descriptors: %zu, msg_flags: %s",
+        flags_text(flag), n, n, &byte, count,
+        flags_text(msg.msg_flags & ~MSG_CMSG_CLOEXEC));
+    return descriptor;
 }
 
-static int open_notes(void)
+static void make_file(const char *path, const char *text)
 {
-    int fd = CHECK(open("notes.txt", O_WRONLY | O_CREAT | O_TRUNC, 0600));
+    int fd = CHECK(open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600));
 
-    CHECK(write(fd, "one two six ", 12));
+    CHECK(write(fd, text, strlen(text)));
     CHECK(close(fd));
-    return CHECK(open("notes.txt", O_RDONLY));
 }
 
 static void read_word(const char *name, int fd)
 {
-    char word[4];
-    ssize_t n = CHECK(read(fd, word, sizeof(word)));
+    char word[4];    // each word has four letters, the blank included
+    int n = CHECK(read(fd, word, sizeof(word)));
 
-    say("read(%s) = %zd \"%.*s\"", name, n, (int)n, word);
+    say("read(%s) = %d \"%.*s\"", name, n, n, word);
 }
 
-/* What is sent is opened after the fork: the receiver has not inherited it. */
-static void exchange(void (*child)(int), void (*parent)(int, pid_t))
+/* Starts the two processes of a step, with a pair between them, and waits for
+ * both. What one of them opens, the other has not inherited. */
+static void run(void (*sender)(const int sv[2]),
+                void (*receiver)(const int sv[2]))
 {
     int sv[2];
 
     CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, sv));
-    pid_t pid = CHECK(fork());
-    if (pid == 0) {
-        CHECK(close(sv[0]));
-        child(sv[1]);
+    pid_t first = CHECK(fork());
+    if (first == 0) {
+        role("sender");
+        sender(sv);
         _exit(EXIT_SUCCESS);
     }
-    CHECK(close(sv[1]));
-    parent(sv[0], pid);
+    pid_t second = CHECK(fork());
+    if (second == 0) {
+        role("receiver");
+        receiver(sv);
+        _exit(EXIT_SUCCESS);
+    }
     CHECK(close(sv[0]));
+    CHECK(close(sv[1]));
+    reap(first);
+    reap(second);
 }
 
-static void send_both(int end)
+/* N is the number that the sender's descriptor has. */
+static const char *number_text(int number, int of_sender)
 {
-    role("sender");
-    int fd = open_notes();    // the lowest free number: sv[0]'s, just closed
-    say("write(the number of its descriptor of notes.txt)");
-    CHECK(write(end, &fd, sizeof(fd)));
-    send_fd(end, fd);
+    if (number == of_sender)
+        return "N";
+    return "M";
 }
 
-static void compare(int end, pid_t sender)
+/* The number as bytes, and then the descriptor. The file is opened first: then
+ * the same numbers are taken in the sender and in the receiver. */
+static void send_number(const int sv[2])
 {
-    int number = -1;
+    int notes = CHECK(open(notes_path, O_RDONLY));
+    CHECK(close(sv[1]));
 
-    role("receiver");
-    ssize_t n = CHECK(read(end, &number, sizeof(number)));
+    say("open(\"%s\") = N", notes_path);
+    say("write(the number N), then sendmsg([%s]) ...", notes_path);
+    CHECK(write(sv[0], &notes, sizeof(notes)));
+    send_descriptor(sv[0], notes);
+}
+
+static int receive_number(int to_sender)
+{
+    int number;
+    int n = CHECK(read(to_sender, &number, sizeof(number)));
+
     if (n != sizeof(number))
-        say("read() = %zd: no number", n);
-    int fd = receive_fd(end);
-    say("that number is its own socket: %s", number == end ? "yes" : "no");
-    say("the received one has that number: %s", number == fd ? "yes" : "no");
-    read_word("the received descriptor", fd);
-    reap(sender);
-    CHECK(close(fd));
-    CHECK(unlink("notes.txt"));
+        _exit(EXIT_FAILURE);    // end of file: the sender has failed
+    say("read() = %d, the number N", n);
+    return number;
 }
 
-static void read_first(int end)
+/* Something else has the number N in the receiver. */
+static void number_is_taken(const int sv[2])
+{
+    int number = receive_number(sv[1]);
+    int other = CHECK(open(other_path, O_RDONLY));
+    CHECK(close(sv[0]));
+
+    say("open(\"%s\") = %s", other_path, number_text(other, number));
+    read_word("N", number);
+    int fd = receive_descriptor(sv[1], MSG_CMSG_CLOEXEC);
+    say("the descriptor has the number: %s", number_text(fd, number));
+    read_word("the descriptor", fd);
+}
+
+/* Nothing has the number N in the receiver. */
+static void number_is_free(const int sv[2])
+{
+    char word[4];
+    int number = receive_number(sv[1]);
+
+    const char *result = RESULT(read(number, word, sizeof(word)), EBADF);
+    say("read(N) = %s", result);
+    int fd = receive_descriptor(sv[1], MSG_CMSG_CLOEXEC);
+    say("the descriptor has the number: %s", number_text(fd, number));
+    read_word("the descriptor", fd);
+}
+
+static void which_number(void)
+{
+    make_file(notes_path, "one two six ");
+    make_file(other_path, "mine");
+
+    run(send_number, number_is_taken);
+    run(send_number, number_is_free);
+
+    CHECK(unlink(other_path));
+    CHECK(unlink(notes_path));
+}
+
+/* End of file: the receiver has closed its descriptors, and is gone. */
+static void wait_for_end(int to_receiver)
 {
     char byte;
+    int n = CHECK(read(to_receiver, &byte, 1));
 
-    role("sender");
-    int fd = open_notes();
-    read_word("notes.txt", fd);
-    send_fd(end, fd);
-    while (CHECK(read(end, &byte, 1)) > 0)
-        ;    // until end of file: the receiver is done
-    read_word("notes.txt", fd);
-    say("fcntl(notes.txt, F_GETFL) has O_NONBLOCK: %s",
-        CHECK(fcntl(fd, F_GETFL)) & O_NONBLOCK ? "yes" : "no");
+    say("read(to_receiver) = %d", n);
 }
 
-static void read_on(int end, pid_t sender)
+/* The sender reads before it sends, and when the receiver is gone. */
+static void read_and_send(const int sv[2])
 {
-    role("receiver");
-    int fd = receive_fd(end), own = CHECK(open("notes.txt", O_RDONLY));
-    read_word("the received descriptor", fd);
-    read_word("notes.txt, opened anew", own);
-    say("fcntl(the received descriptor, F_SETFL, O_NONBLOCK) = %d",
-        CHECK(fcntl(fd, F_SETFL, O_NONBLOCK)));
-    CHECK(shutdown(end, SHUT_WR));
-    reap(sender);
-    CHECK(close(own));
-    CHECK(close(fd));
-    CHECK(unlink("notes.txt"));
+    CHECK(close(sv[1]));
+    int notes = CHECK(open(notes_path, O_RDONLY));
+
+    read_word("notes", notes);
+    say("sendmsg([%s]) ...", notes_path);
+    send_descriptor(sv[0], notes);
+    wait_for_end(sv[0]);
+    read_word("notes", notes);
 }
 
-static void leave(int end)
+static void receive_and_read(const int sv[2])
 {
-    role("sender");
-    int fd = open_notes();
-    say("unlink(\"notes.txt\") = %d", CHECK(unlink("notes.txt")));
-    send_fd(end, fd);
-    say("close(notes.txt) = %d", CHECK(close(fd)));
+    CHECK(close(sv[0]));
+    int fd = receive_descriptor(sv[1], MSG_CMSG_CLOEXEC);
+
+    int own = CHECK(open(notes_path, O_RDONLY));
+    say("open(\"%s\") = own", notes_path);
+    read_word("own", own);
+    read_word("the descriptor", fd);
+
+    int closed = CHECK(close(fd));
+    say("close(the descriptor) = %d", closed);
 }
 
-static void come_late(int end, pid_t sender)
+static void who_reads_what(void)
 {
-    reap(sender);
-    role("receiver");
-    say("the sender has exited, access(\"notes.txt\") = %s",
-        RESULT(access("notes.txt", F_OK), ENOENT));
-    int fd = receive_fd(end);
-    read_word("the received descriptor", fd);
-    CHECK(close(fd));
+    make_file(notes_path, "one two six ");
+    run(read_and_send, receive_and_read);
+    CHECK(unlink(notes_path));
 }
 
-/* Root passes any mode by its capabilities, and is a user like others without
- * them; an ordinary user has none to lose. */
-static void borrow(int end)
+static void say_nonblock(const char *name, int fd)
 {
+    int flags = CHECK(fcntl(fd, F_GETFL));
 
-    role("receiver");
+    if (flags & O_NONBLOCK)
+        say("fcntl(%s, F_GETFL) & O_NONBLOCK = O_NONBLOCK", name);
+    else
+        say("fcntl(%s, F_GETFL) & O_NONBLOCK = 0", name);
+}
+
+/* A pipe, because O_NONBLOCK makes no difference for a file. The pipe is empty,
+ * and the sender itself has its writing end: so more can still come. */
+static void send_pipe(const int sv[2])
+{
+    int ends[2];
+    char byte;
+
+    CHECK(close(sv[1]));
+    CHECK(pipe(ends));
+
+    say_nonblock("pipe", ends[0]);
+    say("sendmsg([pipe]) ...");
+    send_descriptor(sv[0], ends[0]);
+    wait_for_end(sv[0]);
+    say_nonblock("pipe", ends[0]);
+    const char *result = RESULT(read(ends[0], &byte, 1), EAGAIN);
+    say("read(pipe) = %s", result);
+}
+
+static void set_nonblock(const int sv[2])
+{
+    CHECK(close(sv[0]));
+    int fd = receive_descriptor(sv[1], MSG_CMSG_CLOEXEC);
+
+    int flags = CHECK(fcntl(fd, F_GETFL));
+    int set = CHECK(fcntl(fd, F_SETFL, flags | O_NONBLOCK));
+    say("fcntl(the descriptor, F_SETFL, O_NONBLOCK) = %d", set);
+}
+
+static void whose_flag(void)
+{
+    run(send_pipe, set_nonblock);
+}
+
+static void unlink_and_send(const int sv[2])
+{
+    CHECK(close(sv[1]));
+    int notes = CHECK(open(notes_path, O_RDONLY));
+
+    int unlinked = CHECK(unlink(notes_path));
+    say("unlink(\"%s\") = %d", notes_path, unlinked);
+    say("sendmsg([%s]) ...", notes_path);
+    send_descriptor(sv[0], notes);
+}
+
+static void forbid_and_send(const int sv[2])
+{
+    CHECK(close(sv[1]));
+    int notes = CHECK(open(notes_path, O_RDONLY));
+
+    int changed = CHECK(chmod(notes_path, 0));
+    say("chmod(\"%s\", 0) = %d", notes_path, changed);
+    say("sendmsg([%s]) ...", notes_path);
+    send_descriptor(sv[0], notes);
+}
+
+/* Root may open every file, so the receiver gives up what lets root do so. Two
+ * errors are answers here, and not the end of the lab. */
+static void use_without_open(const int sv[2])
+{
+    CHECK(close(sv[0]));
     as_ordinary_user();
-    int fd = receive_fd(end);
-    if (fd == -1)
-        _exit(EXIT_FAILURE);    // the sender failed, and said why
-    say("open(\"notes.txt\", O_RDONLY) = %s",
-        RESULT(open("notes.txt", O_RDONLY), EACCES));
-    read_word("the received descriptor", fd);
-    say("write(the received descriptor) = %s",
-        RESULT(write(fd, "!", 1), EBADF));
+    int fd = receive_descriptor(sv[1], MSG_CMSG_CLOEXEC);
+
+    int own = open(notes_path, O_RDONLY);
+    if (own == -1 && (errno == ENOENT || errno == EACCES))
+        say("open(\"%s\", O_RDONLY) = -1 %s", notes_path, error_name(errno));
+    else
+        check(own, "open()", __FILE__, __LINE__);
+
+    read_word("the descriptor", fd);
+    const char *result = RESULT(write(fd, "!", 1), EBADF);
+    say("write(the descriptor, \"!\") = %s", result);
 }
 
-static void lend(int end, pid_t receiver)
+static void whose_permission(void)
 {
-    role("sender");
-    int fd = open_notes();
-    say("chmod(\"notes.txt\", 0) = %d", CHECK(chmod("notes.txt", 0)));
-    send_fd(end, fd);
-    reap(receiver);
-    CHECK(close(fd));
-    CHECK(unlink("notes.txt"));
+    make_file(notes_path, "one two six ");
+    run(unlink_and_send, use_without_open);
+
+    make_file(notes_path, "one two six ");
+    run(forbid_and_send, use_without_open);
+    CHECK(unlink(notes_path));
 }
 
-int main(void)
+static void say_cloexec(const char *name, int fd)
 {
-    need_proc();
+    int flags = CHECK(fcntl(fd, F_GETFD));
 
-    int before = open_descriptors();
+    if (flags & FD_CLOEXEC)
+        say("fcntl(%s, F_GETFD) = FD_CLOEXEC", name);
+    else
+        say("fcntl(%s, F_GETFD) = %d", name, flags);
+}
 
-    step("Is it the number that travels?");
-    exchange(send_both, compare);
+static void send_with_cloexec(const int sv[2])
+{
+    CHECK(close(sv[1]));
+    int notes = CHECK(open(notes_path, O_RDONLY | O_CLOEXEC));
 
-    step("Whose are the offset and the flags?");
-    exchange(read_first, read_on);
+    say_cloexec("notes", notes);
+    say("sendmsg([%s]) ...", notes_path);
+    send_descriptor(sv[0], notes);
+}
 
-    step("Does it outlive the name, and the sender?");
-    exchange(leave, come_late);
+static void send_without_cloexec(const int sv[2])
+{
+    CHECK(close(sv[1]));
+    int notes = CHECK(open(notes_path, O_RDONLY));
 
-    step("Must the receiver be allowed to open the file?");
-    exchange(borrow, lend);
+    say_cloexec("notes", notes);
+    say("sendmsg([%s]) ...", notes_path);
+    send_descriptor(sv[0], notes);
+}
 
-    step("Is a descriptor left over?");
-    role("main");
-    say("open descriptors, as many as before step 1: %s",
-        open_descriptors() == before ? "yes" : "no");
+/* This file again, but main() goes another way: it gets the number of the
+ * descriptor as an argument. The ends of the pair are closed first. So there
+ * are free numbers below that of the descriptor, and the files that a program
+ * opens when it starts (its libraries) get those. */
+static void execute(const int sv[2], int fd)
+{
+    char number[16];
+    char *const arguments[] = {"program", number, NULL};
+
+    CHECK(close(sv[0]));
+    CHECK(close(sv[1]));
+    snprintf(number, sizeof(number), "%d", fd);
+    say("execv(\"%s\") ...", arguments[0]);
+    CHECK(execv("/proc/self/exe", arguments));
+}
+
+static void receive_and_execute(const int sv[2])
+{
+    int fd = receive_descriptor(sv[1], 0);
+
+    say_cloexec("the descriptor", fd);
+    execute(sv, fd);
+}
+
+static void receive_with_cloexec_and_execute(const int sv[2])
+{
+    int fd = receive_descriptor(sv[1], MSG_CMSG_CLOEXEC);
+
+    say_cloexec("the descriptor", fd);
+    execute(sv, fd);
+}
+
+/* All that the new program knows is the number. */
+static void read_in_new_program(const char *number)
+{
+    char word[4];
+    int fd = (int)strtol(number, NULL, 10);
+
+    setvbuf(stdout, NULL, _IOLBF, BUFSIZ);    // print each line at once
+    role("program");
+    ssize_t n = read(fd, word, sizeof(word));
+    if (n == -1 && errno == EBADF) {
+        say("read(the descriptor) = -1 EBADF");
+        return;
+    }
+    int length = check(n, "read()", __FILE__, __LINE__);
+    say("read(the descriptor) = %d \"%.*s\"", length, length, word);
+}
+
+static void across_exec(void)
+{
+    make_file(notes_path, "one two six ");
+    run(send_with_cloexec, receive_and_execute);
+    run(send_without_cloexec, receive_with_cloexec_and_execute);
+    CHECK(unlink(notes_path));
+}
+
+int main(int argc, char *argv[])
+{
+    if (argc == 2) {
+        read_in_new_program(argv[1]);
+        return EXIT_SUCCESS;
+    }
+    need_proc();    // execv() finds this file there
+
+    step("The number is sent, too. Which number does the descriptor get?");
+    which_number();
+
+    step("Both read from notes.txt. Who reads which word?");
+    who_reads_what();
+
+    step("The receiver sets O_NONBLOCK. Does the sender's read() wait?");
+    whose_flag();
+
+    step("The receiver cannot open the file. What can it do?");
+    whose_permission();
+
+    step("The receiver executes another program. What can that read?");
+    across_exec();
 }

@@ -1,228 +1,342 @@
 /*
- * 32-passing-sockets -- what else can be passed, and to whom?
+ * 32-passing-sockets -- how does a server connect two of its clients?
  *
- * Whatever a descriptor can lead to, several at once, to anybody who can be
- * reached by a socket. Two programs that know nothing but the name of a server
- * get a pair of their own. FD_CLOEXEC stays behind.
+ * It makes a pair and sends one end to each of them. From then on the two talk
+ * without the server. An end has no memory of who had it: what is in its queue
+ * waits for whoever has it, it is open while it is on its way, and the other
+ * end is not told that it has moved. So a server can also pass on a connection
+ * that it has accepted.
  *
- *     ann  server ----> server.sock <---- server  bob
- *          sv[0] <=======================> sv[1]
+ *     ann ---- connection ---- server ---- connection ---- bob
+ *      ^                      /      \                      ^
+ *      +------- sv[0] -------+        +------- sv[1] -------+
  *
- * See unix(7), cmsg(3), recvmsg(2), socketpair(2), fcntl(2).
+ * See unix(7), socketpair(2), cmsg(3), getsockopt(2).
  */
-#include <fcntl.h>
+#define _GNU_SOURCE    // for struct ucred
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "../../common/descriptors.h"
 #include "../../common/lab.h"
 
-static const struct sockaddr_un address = {.sun_family = AF_UNIX,
-                                           .sun_path = "server.sock"};
+enum { ROOM = 64 };    // longer than anything that is sent here
 
-/* It speaks before it sends: the peer's next line can only come after it. */
-static void send_two(int s, const int fds[2], const char *names)
-{
-    _Alignas(struct cmsghdr) char control[CMSG_SPACE(2 * sizeof(int))] = {0};
-    struct iovec iov = {"x", 1};
-    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+static const struct sockaddr_un server_address = {.sun_family = AF_UNIX,
+                                                  .sun_path = "server.sock"};
 
-    msg.msg_control = control;
-    msg.msg_controllen = sizeof(control);
-    struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
-    cmsg->cmsg_level = SOL_SOCKET;
-    cmsg->cmsg_type = SCM_RIGHTS;
-    cmsg->cmsg_len = CMSG_LEN(2 * sizeof(int));
-    memcpy(CMSG_DATA(cmsg), fds, 2 * sizeof(int));
-    say("sendmsg(\"x\", SCM_RIGHTS [%s])", names);
-    CHECK(sendmsg(s, &msg, 0));
-}
-
-/* Keeps two, and closes what came beyond them: it is open in this process
- * whether the program wants it or not. The result is how many came. */
-static size_t keep_two(struct msghdr *msg, int fds[2])
-{
-    size_t came = 0;
-    int fd;
-
-    for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
-        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
-            continue;
-        size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-        for (size_t i = 0; i < count; i++, came++) {
-            memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
-            if (came < 2)
-                fds[came] = fd;
-            else
-                CHECK(close(fd));
-        }
-    }
-    return came;
-}
-
-static void receive_two(int s, int fds[2], int flags)
-{
-    _Alignas(struct cmsghdr) char control[CMSG_SPACE(2 * sizeof(int))];
-    char x;
-    struct iovec iov = {&x, 1};
-    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
-
-    msg.msg_control = control;
-    msg.msg_controllen = sizeof(control);
-    fds[0] = fds[1] = -1;    // the use of one that does not come shall fail
-    ssize_t n = CHECK(recvmsg(s, &msg, flags));
-    if (n == 0)
-        _exit(EXIT_FAILURE);    // end of file: the server failed, and said why
-    size_t came = keep_two(&msg, fds);
-    say("recvmsg(%s) = %zd \"%.*s\", fds: %zu, MSG_CTRUNC: %s",
-        flags ? "MSG_CMSG_CLOEXEC" : "", n, (int)n, &x, came,
-        msg.msg_flags & MSG_CTRUNC ? "yes" : "no");
-}
-
-static void receive(const char *name, int fd)
-{
-    char buf[64];    // longer than anything that is sent here
-    ssize_t n = CHECK(read(fd, buf, sizeof(buf)));
-
-    say("read(%s) = %zd \"%.*s\"", name, n, (int)n, buf);
-}
-
-static void transmit(const char *name, int fd, const char *text)
-{
-    say("write(%s, \"%s\")", name, text);
-    CHECK(write(fd, text, strlen(text)));
-}
-
-static void close_both(const int fds[2])
-{
-    CHECK(close(fds[0]));
-    CHECK(close(fds[1]));
-}
-
-static int connected(void)
-{
-    int fd = CHECK(socket(AF_UNIX, SOCK_STREAM, 0));
-    CHECK(connect(fd, (const struct sockaddr *)&address, sizeof(address)));
-    return fd;
-}
-
-static _Noreturn void ann(void)
-{
-    int fds[2];
-
-    role("ann");
-    int server = connected();
-    receive_two(server, fds, MSG_CMSG_CLOEXEC);
-    transmit("pipe", fds[1], "psst");
-    transmit("sv[0]", fds[0], "is it you?");
-    CHECK(close(server));    // and the server can turn to bob
-    receive("sv[0]", fds[0]);
-    _exit(EXIT_SUCCESS);
-}
-
-static _Noreturn void bob(void)
-{
-    int fds[2];
-
-    role("bob");
-    receive_two(connected(), fds, MSG_CMSG_CLOEXEC);
-    receive("pipe", fds[1]);
-    receive("sv[1]", fds[0]);
-    transmit("sv[1]", fds[0], "yes");
-    _exit(EXIT_SUCCESS);
-}
-
-/* It makes both when both clients are there: nobody can have inherited them. */
-static void introduce(int to_ann, int to_bob)
-{
-    int sv[2], ends[2];
-    char byte;
-
-    role("server");
-    say("socketpair() = %d", CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, sv)));
-    say("pipe() = %d", CHECK(pipe(ends)));
-    send_two(to_ann, (int[]){sv[0], ends[1]}, "sv[0], the pipe's write end");
-    while (CHECK(read(to_ann, &byte, 1)) > 0)
-        ;    // until end of file: ann has spoken
-    send_two(to_bob, (int[]){sv[1], ends[0]}, "sv[1], the pipe's read end");
-    close_both(sv);
-    close_both(ends);
-}
-
-static void strangers(void)
+static int open_server(void)
 {
     int listener = CHECK(socket(AF_UNIX, SOCK_STREAM, 0));
 
-    CHECK(bind(listener, (const struct sockaddr *)&address, sizeof(address)));
-    CHECK(listen(listener, 1));
-    pid_t first = CHECK(fork());
-    if (first == 0) {
+    CHECK(bind(listener, (const struct sockaddr *)&server_address,
+               sizeof(server_address)));
+    CHECK(listen(listener, 2));    // two clients may wait for accept()
+    return listener;
+}
+
+static void close_server(int listener)
+{
+    CHECK(close(listener));
+    CHECK(unlink(server_address.sun_path));
+}
+
+static int connect_to_server(void)
+{
+    int fd = CHECK(socket(AF_UNIX, SOCK_STREAM, 0));
+
+    say("connect(\"%s\") ...", server_address.sun_path);
+    CHECK(connect(fd, (const struct sockaddr *)&server_address,
+                  sizeof(server_address)));
+    return fd;
+}
+
+/* Each client begins as a copy of the server, so it closes what is the
+ * server's. Then it has nothing but its own connection. */
+static pid_t start_ann(int listener, void (*talk)(int to_server))
+{
+    pid_t ann = CHECK(fork());
+    if (ann == 0) {
+        role("ann");
         CHECK(close(listener));
-        ann();
+        talk(connect_to_server());
+        _exit(EXIT_SUCCESS);
     }
-    int to_ann = CHECK(accept(listener, NULL, NULL));
-    pid_t second = CHECK(fork());
-    if (second == 0) {
+    return ann;
+}
+
+static pid_t start_bob(int listener, int to_ann, void (*talk)(int to_server))
+{
+    pid_t bob = CHECK(fork());
+    if (bob == 0) {
+        role("bob");
         CHECK(close(listener));
         CHECK(close(to_ann));
-        bob();
+        talk(connect_to_server());
+        _exit(EXIT_SUCCESS);
     }
+    return bob;
+}
+
+static void send_end(int to_client, int end)
+{
+    send_descriptor(to_client, "x", 1, end);
+}
+
+static int receive_end(int to_server)
+{
+    char byte;
+    int end;
+    int n = receive_descriptor(to_server, &byte, 1, &end);
+
+    if (n == 0)
+        _exit(EXIT_FAILURE);    // end of file: the server has failed
+    return end;
+}
+
+static void write_text(const char *name, int fd, const char *text)
+{
+    say("write(%s, \"%s\") ...", name, text);
+    CHECK(write(fd, text, strlen(text)));
+}
+
+static void read_text(const char *name, int fd)
+{
+    char buf[ROOM];
+    int n = CHECK(read(fd, buf, sizeof(buf)));
+
+    say("read(%s) = %d \"%.*s\"", name, n, n, buf);
+}
+
+/* ann begins when the server is gone. The last read() returns when bob is gone,
+ * too. */
+static void ann_asks(int to_server)
+{
+    int end = receive_end(to_server);
+
+    read_text("to_server", to_server);
+    write_text("end", end, "is it you?");
+    read_text("end", end);
+    read_text("end", end);
+}
+
+static void bob_answers(int to_server)
+{
+    int end = receive_end(to_server);
+
+    read_text("end", end);
+    write_text("end", end, "yes");
+}
+
+/* Both clients are there before there is a pair. Afterwards the server closes
+ * all that it has. */
+static void introduce(void)
+{
+    int sv[2];
+
+    role("server");
+    int listener = open_server();
+    pid_t ann = start_ann(listener, ann_asks);
+    int to_ann = CHECK(accept(listener, NULL, NULL));
+    pid_t bob = start_bob(listener, to_ann, bob_answers);
     int to_bob = CHECK(accept(listener, NULL, NULL));
-    CHECK(close(listener));
-    CHECK(unlink(address.sun_path));
 
-    introduce(to_ann, to_bob);
-    reap(first);
-    reap(second);
-    CHECK(close(to_ann));
+    int result = CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, sv));
+    say("socketpair(sv) = %d", result);
+    say("sendmsg(to_ann, [sv[0]]), sendmsg(to_bob, [sv[1]]), close all ...");
+    send_end(to_ann, sv[0]);
+    send_end(to_bob, sv[1]);
+    CHECK(close(sv[0]));
+    CHECK(close(sv[1]));
     CHECK(close(to_bob));
+    CHECK(close(to_ann));
+    close_server(listener);
+
+    reap(ann);
+    reap(bob);
 }
 
-static void say_flags(const int fds[2])
+static void ann_writes(int to_server)
 {
-    for (int i = 0; i < 2; i++)
-        say("fcntl(fds[%d], F_GETFD) has FD_CLOEXEC: %s", i,
-            CHECK(fcntl(fds[i], F_GETFD)) & FD_CLOEXEC ? "yes" : "no");
+    int end = receive_end(to_server);
+
+    write_text("end", end, "one two ");
 }
 
-/* One process plays both: the kernel looks at sockets, not at processes. */
-static void exec_flag(void)
+static void bob_reads(int to_server)
 {
-    int sv[2], ends[2], fds[2];
+    int end = receive_end(to_server);
+
+    read_text("end", end);
+    read_text("end", end);
+}
+
+/* ann writes at once, but bob gets his end only when the server has read the
+ * first word, and when ann is gone. */
+static void read_first(void)
+{
+    int sv[2];
+    char word[4];
+
+    role("server");
+    int listener = open_server();
+    pid_t ann = start_ann(listener, ann_writes);
+    int to_ann = CHECK(accept(listener, NULL, NULL));
+    pid_t bob = start_bob(listener, to_ann, bob_reads);
+    int to_bob = CHECK(accept(listener, NULL, NULL));
 
     CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, sv));
-    CHECK(pipe(ends));
-    CHECK(fcntl(ends[0], F_SETFD, FD_CLOEXEC));
-    role("sender");
-    say_flags(ends);
-    for (int i = 0; i < 2; i++) {
-        role("sender");
-        send_two(sv[0], ends, "fds[0], fds[1]");
-        role("receiver");
-        receive_two(sv[1], fds, i == 0 ? 0 : MSG_CMSG_CLOEXEC);
-        say_flags(fds);
-        close_both(fds);
+    say("sendmsg(to_ann, [sv[0]]) ...");
+    send_end(to_ann, sv[0]);
+    CHECK(close(sv[0]));
+    reap(ann);
+
+    int n = CHECK(recv(sv[1], word, sizeof(word), 0));
+    say("recv(sv[1]) = %d \"%.*s\"", n, n, word);
+    say("sendmsg(to_bob, [sv[1]]) ...");
+    send_end(to_bob, sv[1]);
+    CHECK(close(sv[1]));
+    reap(bob);
+
+    CHECK(close(to_bob));
+    CHECK(close(to_ann));
+    close_server(listener);
+}
+
+/* Two errors are answers here, and not the end of the lab. */
+static void try_to_receive(int fd)
+{
+    char buf[ROOM];
+
+    ssize_t result = recv(fd, buf, sizeof(buf), MSG_DONTWAIT);
+    if (result == -1 && (errno == EAGAIN || errno == ECONNRESET)) {
+        say("recv(sv[0], MSG_DONTWAIT) = -1 %s", error_name(errno));
+        return;
     }
-    close_both(ends);
-    close_both(sv);
+    int n = check(result, "recv()", __FILE__, __LINE__);
+    say("recv(sv[0], MSG_DONTWAIT) = %d \"%.*s\"", n, n, buf);
+}
+
+/* The control: sv[1] is not sent. */
+static void close_unsent(void)
+{
+    int sv[2];
+
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, sv));
+    role("server");
+    int closed = CHECK(close(sv[1]));
+    say("close(sv[1]) = %d", closed);
+    role("ann");
+    try_to_receive(sv[0]);
+    CHECK(close(sv[0]));
+}
+
+/* One process plays all three, and to_bob is both ends of bob's connection: the
+ * server sends at to_bob[0], and bob does not receive at to_bob[1]. */
+static void close_sent(void)
+{
+    int sv[2];
+    int to_bob[2];
+    const char *text = "hello";
+
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, sv));
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, to_bob));
+    role("server");
+    say("sendmsg(to_bob, [sv[1]]) ...");
+    send_end(to_bob[0], sv[1]);
+    int closed = CHECK(close(sv[1]));
+    say("close(sv[1]) = %d", closed);
+
+    role("ann");
+    try_to_receive(sv[0]);
+    int n = CHECK(write(sv[0], text, strlen(text)));
+    say("write(sv[0], \"%s\") = %d", text, n);
+
+    role("bob");
+    closed = CHECK(close(to_bob[1]));
+    say("close(to_server) = %d", closed);
+
+    role("ann");
+    try_to_receive(sv[0]);
+    try_to_receive(sv[0]);
+
+    CHECK(close(to_bob[0]));
+    CHECK(close(sv[0]));
+}
+
+/* ann's parent is the server. She knows nobody else. */
+static const char *name_of_process(pid_t pid)
+{
+    static char number[16];
+
+    if (pid == getppid())
+        return "the server's";
+    snprintf(number, sizeof(number), "%d", (int)pid);
+    return number;
+}
+
+/* She has connected to the server, and never received an end. */
+static void ann_is_answered(int to_server)
+{
+    struct ucred who;
+    socklen_t length = sizeof(who);
+
+    write_text("to_server", to_server, "who are you?");
+    read_text("to_server", to_server);
+    int result =
+        CHECK(getsockopt(to_server, SOL_SOCKET, SO_PEERCRED, &who, &length));
+    say("getsockopt(to_server, SO_PEERCRED) = %d, pid: %s", result,
+        name_of_process(who.pid));
+}
+
+static void bob_answers_for_server(int to_server)
+{
+    int to_ann = receive_end(to_server);
+
+    read_text("to_ann", to_ann);
+    write_text("to_ann", to_ann, "I am bob");
+}
+
+/* The server waits until ann has written, but leaves in the queue what she has
+ * written. What it sends to bob is its own end of ann's connection. */
+static void pass_on(void)
+{
+    char byte;
+
+    role("server");
+    int listener = open_server();
+    pid_t ann = start_ann(listener, ann_is_answered);
+    int to_ann = CHECK(accept(listener, NULL, NULL));
+    int n = CHECK(recv(to_ann, &byte, 1, MSG_PEEK));
+    say("recv(to_ann, MSG_PEEK) = %d \"%.*s\"", n, n, &byte);
+    pid_t bob = start_bob(listener, to_ann, bob_answers_for_server);
+    int to_bob = CHECK(accept(listener, NULL, NULL));
+
+    say("sendmsg(to_bob, [to_ann]), close all ...");
+    send_end(to_bob, to_ann);
+    CHECK(close(to_ann));
+    CHECK(close(to_bob));
+    close_server(listener);
+
+    reap(ann);
+    reap(bob);
 }
 
 int main(void)
 {
-    need_proc();
+    step("The server has closed everything. Can ann and bob talk?");
+    introduce();
 
-    int before = open_descriptors();
+    step("The server reads before it sends the end. What does bob read?");
+    read_first();
 
-    step("Are pairs and pipes for relatives only?");
-    strangers();
+    step("sv[1] is sent, closed, and not received. What does ann see?");
+    close_unsent();
+    close_sent();
 
-    step("Does FD_CLOEXEC travel along?");
-    exec_flag();
-
-    step("Is a descriptor left over?");
-    role("main");
-    say("open descriptors, as many as before step 1: %s",
-        open_descriptors() == before ? "yes" : "no");
+    step("The server passes on ann's connection. Whom does the kernel name?");
+    pass_on();
 }

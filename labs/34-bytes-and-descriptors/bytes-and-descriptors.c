@@ -1,0 +1,256 @@
+/*
+ * 34-bytes-and-descriptors -- to which byte does a descriptor belong?
+ *
+ * On a stream to the first of the bytes that were sent with it. The call that
+ * takes this byte takes the descriptor, or loses it, and ends behind the last
+ * byte that was sent with it. Without a byte it is lost at once. On
+ * SOCK_SEQPACKET it belongs to the message, however much of that is read.
+ *
+ *     stream     a b [c d] e f [g h]
+ *                     ^         ^
+ *                    red      green
+ *
+ * See unix(7), sendmsg(2), recvmsg(2).
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "../../common/descriptors.h"
+#include "../../common/lab.h"
+
+enum { ROOM = 64 };    // more than everything that is sent here
+
+/* A pair, as in lab 33. The sender sends one end of it and keeps the other.
+ * Whoever has the end that is sent can read the name of the colour there. */
+struct colour {
+    const char *name;
+    int kept;
+    int sent;
+};
+
+static struct colour make_colour(const char *name)
+{
+    int sv[2];
+
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, sv));
+    const struct colour colour = {.name = name, .kept = sv[0], .sent = sv[1]};
+    CHECK(write(colour.kept, name, strlen(name)));
+    return colour;
+}
+
+static void open_pair(int type, const char *name, int sv[2])
+{
+    role("sender");
+    int result = CHECK(socketpair(AF_UNIX, type, 0, sv));
+    say("socketpair(%s) = %d", name, result);
+}
+
+static void close_pair(const int sv[2])
+{
+    CHECK(close(sv[0]));
+    CHECK(close(sv[1]));
+}
+
+static void send_bytes(int to_receiver, const char *bytes)
+{
+    role("sender");
+    int n = CHECK(send(to_receiver, bytes, strlen(bytes), 0));
+    say("send(\"%s\") = %d", bytes, n);
+}
+
+/* The sender closes its own, as it does not need it any more. */
+static void send_with_colour(int to_receiver, const char *bytes,
+                             const struct colour *colour)
+{
+    role("sender");
+    int n = send_descriptor(to_receiver, bytes, strlen(bytes), colour->sent);
+    say("sendmsg(\"%s\", [%s]) = %d", bytes, colour->name, n);
+    CHECK(close(colour->sent));
+}
+
+/* Is the end that was sent still open? If so, send() is 1. */
+static void ask_for(const struct colour *colour)
+{
+    role("sender");
+    const char *result =
+        RESULT(send(colour->kept, "?", 1, MSG_NOSIGNAL), EPIPE);
+    say("send(%s) = %s", colour->name, result);
+}
+
+/* With room for one descriptor. It is closed again when its name is read. */
+static void receive_message(int to_sender, size_t size)
+{
+    char bytes[ROOM];
+    char name[16] = "";
+    int descriptor;
+
+    role("receiver");
+    int n = receive_descriptor(to_sender, bytes, size, &descriptor);
+    if (descriptor != -1) {
+        CHECK(read(descriptor, name, sizeof(name) - 1));
+        CHECK(close(descriptor));
+    }
+    say("recvmsg(size %zu) = %d \"%.*s\", [%s]", size, n, n, bytes, name);
+}
+
+/* Without room for a descriptor. The flag is 0, or one with this name. */
+static void receive_bytes(int to_sender, size_t size, int flag,
+                          const char *name)
+{
+    char bytes[ROOM];
+
+    role("receiver");
+    ssize_t result = recv(to_sender, bytes, size, flag);
+    if (result == -1 && errno == EAGAIN) {
+        say("recv(size %zu, %s) = -1 EAGAIN", size, name);
+        return;
+    }
+    int n = check(result, "recv()", __FILE__, __LINE__);
+    say("recv(size %zu, %s) = %d \"%.*s\"", size, name, n, n, bytes);
+}
+
+/* The sender asks before anybody has received. */
+static void no_byte_on_stream(void)
+{
+    int sv[2];
+
+    open_pair(SOCK_STREAM, "SOCK_STREAM", sv);
+    const struct colour red = make_colour("red");
+    send_with_colour(sv[0], "", &red);
+    ask_for(&red);
+    receive_bytes(sv[1], ROOM, MSG_DONTWAIT, "MSG_DONTWAIT");
+
+    CHECK(close(red.kept));
+    close_pair(sv);
+}
+
+static void no_byte_on_seqpacket(void)
+{
+    int sv[2];
+
+    open_pair(SOCK_SEQPACKET, "SOCK_SEQPACKET", sv);
+    const struct colour red = make_colour("red");
+    send_with_colour(sv[0], "", &red);
+    receive_message(sv[1], ROOM);
+
+    CHECK(close(red.kept));
+    close_pair(sv);
+}
+
+/* Byte by byte, and each time with room for a descriptor. */
+static void recvmsg_twice(void)
+{
+    int sv[2];
+
+    open_pair(SOCK_STREAM, "SOCK_STREAM", sv);
+    const struct colour red = make_colour("red");
+    send_with_colour(sv[0], "xy", &red);
+    receive_message(sv[1], 1);
+    receive_message(sv[1], 1);
+
+    CHECK(close(red.kept));
+    close_pair(sv);
+}
+
+/* The first byte is received without room for a descriptor. */
+static void recv_and_recvmsg(void)
+{
+    int sv[2];
+
+    open_pair(SOCK_STREAM, "SOCK_STREAM", sv);
+    const struct colour red = make_colour("red");
+    send_with_colour(sv[0], "xy", &red);
+    receive_bytes(sv[1], 1, 0, "0");
+    receive_message(sv[1], 1);
+    ask_for(&red);
+
+    CHECK(close(red.kept));
+    close_pair(sv);
+}
+
+static void four_sends(void)
+{
+    int sv[2];
+
+    open_pair(SOCK_STREAM, "SOCK_STREAM", sv);
+    const struct colour red = make_colour("red");
+    const struct colour green = make_colour("green");
+    send_bytes(sv[0], "ab");
+    send_with_colour(sv[0], "cd", &red);
+    send_bytes(sv[0], "ef");
+    send_with_colour(sv[0], "gh", &green);
+    receive_message(sv[1], ROOM);
+    receive_message(sv[1], ROOM);
+
+    CHECK(close(green.kept));
+    CHECK(close(red.kept));
+    close_pair(sv);
+}
+
+/* All bytes are there before the receiver asks for all of them. */
+static void wait_for_all(void)
+{
+    int sv[2];
+
+    open_pair(SOCK_STREAM, "SOCK_STREAM", sv);
+    const struct colour red = make_colour("red");
+    send_with_colour(sv[0], "ab", &red);
+    send_bytes(sv[0], "cd");
+    receive_bytes(sv[1], 4, MSG_WAITALL, "MSG_WAITALL");
+    receive_bytes(sv[1], 4, MSG_DONTWAIT, "MSG_DONTWAIT");
+
+    CHECK(close(red.kept));
+    close_pair(sv);
+}
+
+static void cut_message(void)
+{
+    int sv[2];
+
+    open_pair(SOCK_SEQPACKET, "SOCK_SEQPACKET", sv);
+    const struct colour red = make_colour("red");
+    send_with_colour(sv[0], "xy", &red);
+    receive_message(sv[1], 1);
+    receive_bytes(sv[1], 1, MSG_DONTWAIT, "MSG_DONTWAIT");
+
+    CHECK(close(red.kept));
+    close_pair(sv);
+}
+
+static void cut_message_without_room(void)
+{
+    int sv[2];
+
+    open_pair(SOCK_SEQPACKET, "SOCK_SEQPACKET", sv);
+    const struct colour red = make_colour("red");
+    send_with_colour(sv[0], "xy", &red);
+    receive_bytes(sv[1], 1, 0, "0");
+    receive_bytes(sv[1], 1, MSG_DONTWAIT, "MSG_DONTWAIT");
+    ask_for(&red);
+
+    CHECK(close(red.kept));
+    close_pair(sv);
+}
+
+int main(void)
+{
+    step("The message has no byte. Is the descriptor on its way?");
+    no_byte_on_stream();
+    no_byte_on_seqpacket();
+
+    step("One message has two bytes. With which one does red come?");
+    recvmsg_twice();
+    recv_and_recvmsg();
+
+    step("Eight bytes wait, and two descriptors. What does one call bring?");
+    four_sends();
+
+    step("Four bytes wait. Does MSG_WAITALL bring all of them?");
+    wait_for_all();
+
+    step("The message is cut off. Does the descriptor arrive?");
+    cut_message();
+    cut_message_without_room();
+}
