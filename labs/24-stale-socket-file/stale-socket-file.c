@@ -8,8 +8,7 @@
  * not be true at unlink().
  *
  *     client ----> "server.sock" ----> file ----> listener      server
- *                  a name, until                  until close()
- *                  unlink()
+ *                  until unlink()                 until close()
  *
  * See unix(7), bind(2), connect(2), unlink(2).
  */
@@ -175,14 +174,14 @@ static void bind_again(void)
     CHECK(unlink(server_address.sun_path));
 }
 
-/* The name that bind() has given to the socket. */
+/* What the socket itself remembers of bind(). */
 static void say_own_name(int listener)
 {
     struct sockaddr_un own = {0};
     socklen_t length = sizeof(own);
 
     CHECK(getsockname(listener, (struct sockaddr *)&own, &length));
-    say("getsockname(listener) -> \"%s\"", own.sun_path);
+    say("getsockname(listener) -> \"%s\", %u bytes", own.sun_path, length);
 }
 
 /* The old server lives. ann comes before the new server starts, bob after. From
@@ -211,7 +210,8 @@ static void unlink_and_bind(void)
     CHECK(unlink(server_address.sun_path));
 }
 
-/* After that, the old server ends as a tidy server does. */
+/* After that, the old server ends as a tidy server does. It finds a file at its
+ * path: its unlink() must succeed. */
 static void old_server_tidies_up(void)
 {
     int eve = new_socket();
@@ -266,14 +266,16 @@ static void ask_between_bind_and_listen(void)
 /* A file as a server leaves it that was killed: no socket belongs to it. */
 static void make_stale_file(void)
 {
-    int dead = new_socket();
+    int listener = new_socket();
 
-    CHECK(bind_to(dead, &server_address));
-    CHECK(close(dead));
+    role("dead");
+    try_to_bind(listener);
+    int closed = CHECK(close(listener));
+    say("close(listener) = %d", closed);
 }
 
-/* Two servers start at the same time. They take turns. */
-static void two_start_in_step(void)
+/* Two servers start at the same time, and take turns. */
+static void order_a(void)
 {
     int first = new_socket();
     int second = new_socket();
@@ -301,7 +303,7 @@ static void two_start_in_step(void)
 
 /* Here the second server is slow. It has asked in time, but when it goes on,
  * the first server listens, and has a client. */
-static void two_start_and_one_is_slow(void)
+static void order_b(void)
 {
     make_stale_file();
     role("first");
@@ -345,6 +347,6 @@ int main(void)
     ask_between_bind_and_listen();
 
     step("Two servers start, and both ask first. Who has the name?");
-    two_start_in_step();
-    two_start_and_one_is_slow();
+    order_a();
+    order_b();
 }
