@@ -2,7 +2,7 @@
  * 25-only-one-server -- how does a server know that it is the only one?
  *
  * It takes a lock on a second file, before it looks at the socket file. Only
- * one server can have the lock, and the kernel gives it free when the server
+ * one server can have the lock, and the kernel releases it when the server
  * ends, however it ends. Who has the lock may remove the socket file that it
  * finds. But a copy of the descriptor keeps the lock, the file of the lock must
  * stay, and a program that does not ask for the lock can still do everything.
@@ -71,19 +71,20 @@ static void remove_socket_file(void)
 }
 
 /* Makes the file if there is none. What is in it does not matter. */
-static int open_lock(void)
+static int open_lock(const char *name)
 {
     int lock = CHECK(open(lock_path, O_RDWR | O_CREAT | O_CLOEXEC, 0600));
 
-    say("open(\"%s\", O_CREAT) -> lock", lock_path);
+    say("open(\"%s\", O_CREAT) -> %s", lock_path, name);
     return lock;
 }
 
-static void try_to_lock(int lock)
+/* `name` is what the descriptor is called in the caller. */
+static void try_to_lock(const char *name, int lock)
 {
     const char *result = RESULT(flock(lock, LOCK_EX | LOCK_NB), EAGAIN);
 
-    say("flock(lock, LOCK_EX | LOCK_NB) = %s", result);
+    say("flock(%s, LOCK_EX | LOCK_NB) = %s", name, result);
 }
 
 /* At the other end of a pair: a process says that it is ready. */
@@ -114,8 +115,8 @@ static _Noreturn void crash(int to_second)
 /* It asks for the lock before it touches the socket file. */
 static _Noreturn void run_first(int to_second)
 {
-    int lock = open_lock();
-    try_to_lock(lock);
+    int lock = open_lock("lock");
+    try_to_lock("lock", lock);
     remove_socket_file();
     open_server();
 
@@ -140,16 +141,16 @@ static void crash_with_lock(void)
     CHECK(close(sv[1]));
     wait_for_dot(sv[0]);
 
+    int lock = open_lock("lock");
+    try_to_lock("lock", lock);
     const char *opened = RESULT(open(server_address.sun_path, O_RDWR), ENXIO);
     say("open(\"%s\") = %s", server_address.sun_path, opened);
-    int lock = open_lock();
-    try_to_lock(lock);
 
     CHECK(close(sv[0]));               // the first one sees end of file
     CHECK(waitpid(first, NULL, 0));    // reap() would want it to succeed
     const char *found = RESULT(access(lock_path, F_OK), ENOENT);
     say("access(\"%s\") = %s", lock_path, found);
-    try_to_lock(lock);
+    try_to_lock("lock", lock);
     remove_socket_file();
     int listener = open_server();
 
@@ -172,8 +173,8 @@ static _Noreturn void run_helper(int lock, int to_second)
  * over another. So it can end the first one alone. */
 static _Noreturn void run_first_with_helper(int to_second, int helper_to_second)
 {
-    int lock = open_lock();
-    try_to_lock(lock);
+    int lock = open_lock("lock");
+    try_to_lock("lock", lock);
 
     say("fork() ...");
     pid_t helper = CHECK(fork());
@@ -209,24 +210,24 @@ static void crash_with_helper(void)
     int to_helper = helper_sv[0];
     wait_for_dot(to_helper);
 
-    int lock = open_lock();
-    try_to_lock(lock);
+    int lock = open_lock("lock");
+    try_to_lock("lock", lock);
 
     CHECK(close(to_first));
     CHECK(waitpid(first, NULL, 0));
-    try_to_lock(lock);
+    try_to_lock("lock", lock);
 
     say("shutdown(to_helper, SHUT_WR) ...");
     CHECK(shutdown(to_helper, SHUT_WR));
     wait_for_end_of_file(to_helper);
-    try_to_lock(lock);
+    try_to_lock("lock", lock);
 
     CHECK(close(to_helper));
     CHECK(close(lock));
     CHECK(unlink(lock_path));
 }
 
-/* How many names the file has to which the descriptor leads. */
+/* How many names has the file that is open as lock? */
 static void say_links(int lock)
 {
     struct stat status;
@@ -235,18 +236,36 @@ static void say_links(int lock)
     say("fstat(lock) -> links: %d", (int)status.st_nlink);
 }
 
+/* The first server has the lock. A second open() in the same process makes a
+ * second open file, and dup() a second descriptor of the first one. From here
+ * on one process plays all roles: it makes no difference who calls open(). */
+static void lock_twice(void)
+{
+    role("first");
+    int lock = open_lock("lock");
+    try_to_lock("lock", lock);
+    int again = open_lock("again");
+    try_to_lock("again", again);
+    int copy = CHECK(dup(lock));
+    say("dup(lock) -> copy");
+    try_to_lock("copy", copy);
+
+    CHECK(close(lock));
+    CHECK(close(again));
+    CHECK(close(copy));
+    CHECK(unlink(lock_path));
+}
+
 /* The first server leaves nothing behind when it ends. The second one has the
- * file open already, the third one opens it after that. From here on one
- * process plays all roles: each open() is an open file of its own, so it makes
- * no difference who has called it. */
+ * file open already, the third one opens it after that. */
 static void remove_lock_file(void)
 {
     role("first");
-    int first = open_lock();
-    try_to_lock(first);
+    int first = open_lock("lock");
+    try_to_lock("lock", first);
     role("second");
-    int second = open_lock();
-    try_to_lock(second);
+    int second = open_lock("lock");
+    try_to_lock("lock", second);
 
     role("first");
     int removed = CHECK(unlink(lock_path));
@@ -255,10 +274,10 @@ static void remove_lock_file(void)
     say("close(lock) = %d", closed);
 
     role("second");
-    try_to_lock(second);
+    try_to_lock("lock", second);
     role("third");
-    int third = open_lock();
-    try_to_lock(third);
+    int third = open_lock("lock");
+    try_to_lock("lock", third);
 
     role("second");
     say_links(second);
@@ -306,8 +325,8 @@ static void accept_nobody(int listener)
 static void server_without_lock(void)
 {
     role("first");
-    int lock = open_lock();
-    try_to_lock(lock);
+    int lock = open_lock("lock");
+    try_to_lock("lock", lock);
     int first = open_server();
 
     role("other");
@@ -320,8 +339,8 @@ static void server_without_lock(void)
     role("other");
     accept_client(other);
     role("second");
-    int second_lock = open_lock();
-    try_to_lock(second_lock);
+    int second_lock = open_lock("lock");
+    try_to_lock("lock", second_lock);
 
     CHECK(close(second_lock));
     CHECK(close(first));
@@ -338,6 +357,9 @@ int main(void)
 
     step("The first server crashes, and its helper does not. Who may start?");
     crash_with_helper();
+
+    step("The first server asks once more. Is it refused by its own lock?");
+    lock_twice();
 
     step("The first server removes its lock file. Who may start?");
     remove_lock_file();
