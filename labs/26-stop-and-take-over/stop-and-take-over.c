@@ -188,17 +188,17 @@ static void shut_down_with_a_queue(void)
 
 struct worker {
     int listener;
-    int to_starter;
+    int to_admin;
 };
 
-/* The starter gets a dot just before the worker calls accept(). */
+/* The admin gets a dot just before the worker calls accept(). */
 static void *work(void *arg)
 {
     const struct worker *own = arg;
 
     role("worker");
     say("accept(listener) ...");
-    CHECK(send(own->to_starter, ".", 1, 0));
+    CHECK(send(own->to_admin, ".", 1, 0));
     accept_nobody(own->listener);
     return NULL;
 }
@@ -212,7 +212,7 @@ static const char *signal_name(int number)
 
 /* SIGTERM is blocked before the thread starts, so no thread is interrupted by
  * it: the signal waits until sigwait() takes it. */
-static _Noreturn void run_server(int to_starter)
+static _Noreturn void run_server(int to_admin)
 {
     sigset_t signals;
     pthread_t thread;
@@ -223,7 +223,7 @@ static _Noreturn void run_server(int to_starter)
     CHECK_PTHREAD(pthread_sigmask(SIG_BLOCK, &signals, NULL));
 
     struct worker worker = {.listener = open_server(&server_address),
-                            .to_starter = to_starter};
+                            .to_admin = to_admin};
     CHECK_PTHREAD(pthread_create(&thread, NULL, work, &worker));
 
     CHECK_PTHREAD(sigwait(&signals, &number));
@@ -234,7 +234,7 @@ static _Noreturn void run_server(int to_starter)
     CHECK(shutdown(worker.listener, SHUT_RDWR));
 
     CHECK_PTHREAD(pthread_join(thread, NULL));
-    CHECK(close(worker.listener));
+    close_listener(worker.listener);
     say("exit ...");
     _exit(EXIT_SUCCESS);
 }
@@ -251,7 +251,7 @@ static void stop_by_signal(void)
         CHECK(close(sv[0]));
         run_server(sv[1]);
     }
-    role("starter");
+    role("admin");
     CHECK(close(sv[1]));
     CHECK(recv(sv[0], &dot, 1, 0));
 
@@ -295,15 +295,25 @@ static void accept_and_answer(int listener, const char *text)
     CHECK(close(to_client));
 }
 
-/* It has the listener and the lock, because fork() has copied all descriptors.
- * It begins at end of file on the pipe: then the old server has closed both. */
-static _Noreturn void run_successor(int listener, int from_old)
+/* The first process says when. If it is gone, so is the lab. */
+static void wait_for_dot(int fd)
 {
-    char byte;
+    char dot;
 
+    int n = CHECK(read(fd, &dot, 1));
+    if (n == 0)
+        _exit(EXIT_FAILURE);
+}
+
+/* It has the listener and the lock, because fork() has copied all descriptors.
+ * The first dot comes when the old server has closed both, and the third one
+ * has asked for the lock. The second dot comes when eve is connected. */
+static _Noreturn void run_successor(int listener, int from_first)
+{
     role("new");
-    CHECK(read(from_old, &byte, 1));    // returns 0
+    wait_for_dot(from_first);
     accept_and_answer(listener, "4 euro");
+    wait_for_dot(from_first);
     accept_and_answer(listener, "2 euro");
     _exit(EXIT_SUCCESS);
 }
@@ -335,14 +345,16 @@ static void hand_over_the_listener(void)
     role("third");
     int third_lock = lock_file();
 
-    CHECK(close(ends[1]));
+    CHECK(write(ends[1], ".", 1));
     role("bob");
     read_text("to_server", bob);
     int eve = open_client("eve");
+    CHECK(write(ends[1], ".", 1));
     announce_and_write("to_server", eve, "jam");
     read_text("to_server", eve);
 
     reap(new);
+    CHECK(close(ends[1]));
     CHECK(close(bob));
     CHECK(close(eve));
     CHECK(close(third_lock));
@@ -351,6 +363,16 @@ static void hand_over_the_listener(void)
 }
 
 /* ---- Step 5. The new server is a stranger. One process plays all. ---- */
+
+/* Who is at the other end? */
+static void say_peer(int to_server)
+{
+    struct sockaddr_un peer = {0};
+    socklen_t length = sizeof(peer);
+
+    CHECK(getpeername(to_server, (struct sockaddr *)&peer, &length));
+    say("getpeername(to_server) -> \"%s\", %u bytes", peer.sun_path, length);
+}
 
 static void hand_over_the_name(void)
 {
@@ -369,13 +391,20 @@ static void hand_over_the_name(void)
     role("old");
     shut_down_listener(old);
     int to_bob = accept_client(old);
+    write_text("to_client", to_bob, "4 euro");
     accept_nobody(old);
     close_listener(old);
+    role("bob");
+    read_text("to_server", bob);
 
     int eve = open_client("eve");
     write_text("to_server", eve, "jam");
     role("new");
     int to_eve = accept_client(new);
+    write_text("to_client", to_eve, "2 euro");
+    role("eve");
+    read_text("to_server", eve);
+    say_peer(eve);
 
     CHECK(close(bob));
     CHECK(close(eve));
