@@ -8,7 +8,7 @@
 #                                ORDER=1: put the lines of each step in order
 #             make mend-5        find the fault in a program, and mend it
 #                                HINT=1, 2, 3: help; AGAIN=1: another fault
-#             make find WHAT=EAGAIN  where is it seen, and what explains it?
+#             make find WHAT=EPIPE  where is it seen, and what explains it?
 #             make trace-5       which system calls does it make, and who does?
 #             make diagram-5     who sends what to whom, in which order?
 #             make progress      what is predicted and mended, and what is next
@@ -19,7 +19,7 @@
 #   Prove     make shake-5       is it the same whichever call is delayed?
 #                                MENDED=1: of the program that you mended
 #             make fault-5       does it survive the failure of any call?
-#                                CALL=accept ERROR=EMFILE: of this one, live
+#                                CALL=send ERROR=EPIPE: of this one, live
 #             make break-5       does each edit of its "Break it" break it?
 #                                EDIT=2: what does this one do?
 #             make check-all     everything: also the tests of the scripts, the

@@ -94,9 +94,11 @@ explain() {
     elif [[ $1 != 0 && -z $live && -s $out ]]; then
         last_step
     fi
-    if (($1 == 0)); then
-        echo "next: undo the change; or, if this output is right:" \
-            "make accept-$number"
+    if (($1 == 0)) && [[ ! -e $expected ]]; then
+        echo "next: if its output is right: make accept-$number"
+    elif (($1 == 0)); then
+        echo "next: 'git checkout labs/$name' undoes a change; README.md," \
+            '"When a check fails", says more'
     elif [[ -z $live ]]; then
         echo "next: 'make lab-$number' shows how far it came"
     fi

@@ -82,8 +82,7 @@ beside() {
 no_strace() {
     local why
     if ! command -v strace >/dev/null; then
-        echo "strace is not installed: 'scripts/setup.sh --dev' installs it," \
-            "or install the package strace"
+        echo 'strace is missing: install the package strace'
     elif ! why=$(strace -f -n "$@" -qq -o /dev/null true 2>&1); then
         echo "strace may not trace here: ${why%%$'\n'*}"
     fi

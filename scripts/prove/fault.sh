@@ -248,7 +248,7 @@ else
     [[ -z $why ]] || refuse "$why" # who asks to see a call fail wants no "ok"
 fi
 if [[ -n ${ERROR-} ]]; then
-    [[ -n ${CALL-} ]] || refuse "ERROR=$ERROR: for which call? CALL=accept"
+    [[ -n ${CALL-} ]] || refuse "ERROR=$ERROR: for which call? CALL=accept, for example"
     # strace takes numbers, too, and behind a colon more that can be injected.
     if [[ ! $ERROR =~ ^E[A-Z0-9]+$ ]] || ! strace -qq -o /dev/null \
         -e "inject=close:error=$ERROR:when=9999" true 2>/dev/null; then

@@ -33,9 +33,11 @@ no_injection() {
     no_strace --seccomp-bpf -e inject=close:delay_exit=1:when=1
 }
 
-# Ends the script then, as skipped.
+# Ends the script then, as skipped. That strace is missing is no reason to skip:
+# it can be installed.
 need_strace() {
     local why
+    command -v strace >/dev/null || refuse "$(no_strace)"
     why=$(no_injection)
     [[ -n $why ]] || return 0
     tap_skip "$why"

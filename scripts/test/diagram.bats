@@ -337,7 +337,7 @@ END
     ln -s /usr/bin/* "$box/bin"
     rm -f "$box/bin/strace"
     PATH=$box/bin yields 1 scripts/study/diagram.sh build/90-planted
-    [[ $output == 'diagram.sh: strace is not installed: '*' package strace' ]]
+    [[ $output == 'diagram.sh: strace is missing: install the package strace' ]]
     needs_strace
     echo 'not a directory' >build/diagram
     yields 2 scripts/study/diagram.sh build/90-planted

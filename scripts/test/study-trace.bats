@@ -122,6 +122,11 @@ END
     grep -q 'sendto(3:AD, "' "$box/shown"
 }
 
+# What comes in on standard input, without the figures that nobody judges.
+masked() {
+    sed -E -f scripts/mask.sed
+}
+
 # Lab 90 is the real lab $1.
 use_lab() {
     mkdir -p labs/90-planted
@@ -134,7 +139,8 @@ use_lab() {
     for lab in 01 05 22; do
         use_lab "$lab"
         passes make -s trace-90
-        diff expected/90-planted.txt <(grep -v '^  ' <<<"$output")
+        diff <(masked <expected/90-planted.txt) \
+            <(grep -v '^  ' <<<"$output" | masked)
         fails grep -E '.{81}|socket:|[^0-9"][0-9]{5}|0x|/tmp' <<<"$output"
     done
 }
@@ -169,7 +175,7 @@ use_lab() {
     ln -s /usr/bin/* "$box/bin"
     rm -f "$box/bin/strace"
     PATH=$box/bin yields 1 scripts/study/trace.sh build/90-planted
-    [[ $output == 'trace.sh: strace is not installed: '*' package strace' ]]
+    [[ $output == 'trace.sh: strace is missing: install the package strace' ]]
     printf '#!/bin/sh\necho "strace: ptrace: Operation not permitted" >&2
 exit 1\n' >"$box/bin/strace"
     chmod +x "$box/bin/strace"

@@ -398,19 +398,20 @@ the kernel's names: accept bind"
     said 'ERROR=EMFILE: for which call?'
 }
 
-@test "shake and fault: without strace, or where it may not trace, skipped" {
+@test "shake and fault: without strace refused; where it may not trace, skipped" {
     plant 'step("Who?");' '1. Who?'
     make -s build/90-planted build/chosen.so
     mkdir "$box/bin"
     ln -s /usr/bin/* "$box/bin"
     rm -f "$box/bin/strace"
     for verb in shake fault; do
-        PATH=$box/bin passes make -s "$verb"
-        said 'skipped: 90 planted: strace is not installed'
-        said '0 passed, 0 failed, 1 skipped'
+        PATH=$box/bin fails make -s "$verb-90"
+        said "$verb.sh: strace is missing: install the package strace"
+        PATH=$box/bin fails make -s "$verb"
+        said '0 passed, 1 failed, 0 skipped'
     done
     PATH=$box/bin fails make -s fault-90 CALL=write ERROR=EIO
-    said 'fault.sh: strace is not installed: '
+    said 'fault.sh: strace is missing: install the package strace'
     printf '#!/bin/sh\necho "strace: ptrace: Operation not permitted" >&2
 exit 1\n' >"$box/bin/strace"
     chmod +x "$box/bin/strace"

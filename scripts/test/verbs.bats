@@ -19,7 +19,7 @@ load helper
     said '+++ yours'
     said '-hello'
     said '+good-bye'
-    said 'undo the change; or, if this output is right: make accept-90'
+    said "next: 'git checkout labs/90-planted' undoes a change; README.md,"
     said '0 passed, 1 failed, 0 skipped'
 }
 
