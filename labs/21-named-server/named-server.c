@@ -4,8 +4,9 @@
  * bind() gives the socket a name, and makes a file. listen() makes the socket a
  * listener: from then on clients can connect and write, and wait in its queue.
  * accept() takes one client out of the queue and returns a new socket. All data
- * go by the new socket, and it lives on when the listener is closed. A server
- * that stays with one client until the end lets all others wait.
+ * go by the new socket. When the listener is closed, the new socket lives on,
+ * and the clients in the queue lose their connection. A server that stays with
+ * one client until the end lets all others wait.
  *
  *     client                                          server
  *
@@ -64,7 +65,8 @@ static int open_server(void)
     return listener;
 }
 
-/* close() leaves the file there, and in its way the next bind() would fail. */
+/* close() leaves the file there, and the next bind() would fail because of it.
+ */
 static void close_server(int listener)
 {
     CHECK(close(listener));
@@ -116,13 +118,13 @@ static void one_by_one(void)
 {
     const char *path = server_address.sun_path;
     int listener = new_socket();
-    int client = new_socket();
+    int to_server = new_socket();
 
     role("server");
     const char *result = RESULT(listen(listener, BACKLOG), EINVAL);
     say("listen(listener) = %s", result);
     role("client");
-    result = RESULT(connect_to(client, &server_address), ENOENT);
+    result = RESULT(connect_to(to_server, &server_address), ENOENT);
     say("connect(\"%s\") = %s", path, result);
 
     role("server");
@@ -131,17 +133,17 @@ static void one_by_one(void)
     result = RESULT(accept(listener, NULL, NULL), EINVAL);
     say("accept(listener) = %s", result);
     role("client");
-    result = RESULT(connect_to(client, &server_address), ECONNREFUSED);
+    result = RESULT(connect_to(to_server, &server_address), ECONNREFUSED);
     say("connect(\"%s\") = %s", path, result);
 
     role("server");
     int listening = CHECK(listen(listener, BACKLOG));
     say("listen(listener) = %d", listening);
     role("client");
-    int connected = CHECK(connect_to(client, &server_address));
+    int connected = CHECK(connect_to(to_server, &server_address));
     say("connect(\"%s\") = %d", path, connected);
 
-    CHECK(close(client));
+    CHECK(close(to_server));
     close_server(listener);
 }
 
@@ -200,15 +202,15 @@ static void client_is_gone(void)
     close_server(listener);
 }
 
-/* The file status flags of a descriptor: here one of them matters. */
-static void say_flags(const char *name, int fd)
+/* fcntl() returns all flags of the socket together. */
+static void say_flag(const char *name, int fd)
 {
     int flags = CHECK(fcntl(fd, F_GETFL));
-    const char *word = "0";
+    int nonblock = 0;
 
     if (flags & O_NONBLOCK)
-        word = "O_NONBLOCK";
-    say("fcntl(%s, F_GETFL) & O_NONBLOCK -> %s", name, word);
+        nonblock = 1;
+    say("O_NONBLOCK of %s: %d", name, nonblock);
 }
 
 static void say_options(const char *name, int fd)
@@ -218,13 +220,15 @@ static void say_options(const char *name, int fd)
     socklen_t length = sizeof(limit);
 
     CHECK(getsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, &length));
-    say("getsockopt(%s, SO_SNDTIMEO) -> %d s", name, (int)limit.tv_sec);
+    say("SO_SNDTIMEO of %s: %d s", name, (int)limit.tv_sec);
+
     length = sizeof(passcred);
     CHECK(getsockopt(fd, SOL_SOCKET, SO_PASSCRED, &passcred, &length));
-    say("getsockopt(%s, SO_PASSCRED) -> %d", name, passcred);
+    say("SO_PASSCRED of %s: %d", name, passcred);
 }
 
-/* All is set before anybody connects. One process plays both. */
+/* All is set before anybody connects. F_SETFL sets all flags, so those that
+ * the socket has already are read first. One process plays both. */
 static void flags_and_options(void)
 {
     const struct timeval limit = {.tv_sec = 5};
@@ -232,64 +236,79 @@ static void flags_and_options(void)
     int listener = open_server();
 
     role("server");
-    CHECK(fcntl(listener, F_SETFL, O_NONBLOCK));
+    int flags = CHECK(fcntl(listener, F_GETFL));
+    CHECK(fcntl(listener, F_SETFL, flags | O_NONBLOCK));
     CHECK(setsockopt(listener, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)));
     CHECK(setsockopt(listener, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)));
-    say_flags("listener", listener);
+    say_flag("listener", listener);
     say_options("listener", listener);
     const char *result = RESULT(accept(listener, NULL, NULL), EAGAIN);
     say("accept(listener) = %s", result);
 
     role("client");
-    int client = open_client();
+    int to_server = open_client();
     role("server");
     int to_client = accept_client(listener);
-    say_flags("to_client", to_client);
+    say_flag("to_client", to_client);
     say_options("to_client", to_client);
 
-    CHECK(close(client));
+    CHECK(close(to_server));
     CHECK(close(to_client));
     close_server(listener);
 }
 
-/* One process plays all three. First the listener is closed, then its file is
- * removed. After each of the two, bob tries to connect, and ann and the server
- * go on with what they have begun. */
+/* One process plays the server and three clients. ann is accepted, and carol is
+ * in the queue. Then the listener, the file and ann's connection end, one after
+ * the other. After each end, the lines show who notices. */
 static void without_listener(void)
 {
     const char *path = server_address.sun_path;
     char buf[ROOM];
     int listener = open_server();
-    int bob = new_socket();
+    int bob_to_server = new_socket();
 
     role("ann");
-    int to_server = open_client();
+    int ann_to_server = open_client();
     role("server");
-    int to_ann = accept_client(listener);
+    int to_client = accept_client(listener);
+    role("carol");
+    int carol_to_server = open_client();
+    write_text("to_server", carol_to_server, "soup");
 
+    role("server");
     int closed = CHECK(close(listener));
     say("close(listener) = %d", closed);
+    role("carol");
+    const char *result =
+        RESULT(read(carol_to_server, buf, sizeof(buf)), ECONNRESET);
+    say("read(to_server) = %s", result);
     role("bob");
-    const char *result = RESULT(connect_to(bob, &server_address), ECONNREFUSED);
+    result = RESULT(connect_to(bob_to_server, &server_address), ECONNREFUSED);
     say("connect(\"%s\") = %s", path, result);
     role("ann");
-    write_text("to_server", to_server, "tea");
+    write_text("to_server", ann_to_server, "tea");
     role("server");
-    read_text("to_ann", to_ann, buf);
+    read_text("to_client", to_client, buf);
 
     int removed = CHECK(unlink(path));
     say("unlink(\"%s\") = %d", path, removed);
     role("bob");
-    result = RESULT(connect_to(bob, &server_address), ENOENT);
+    result = RESULT(connect_to(bob_to_server, &server_address), ENOENT);
     say("connect(\"%s\") = %s", path, result);
     role("server");
-    write_text("to_ann", to_ann, "1 euro");
+    write_text("to_client", to_client, "1 euro");
     role("ann");
-    read_text("to_server", to_server, buf);
+    read_text("to_server", ann_to_server, buf);
 
-    CHECK(close(bob));
-    CHECK(close(to_server));
-    CHECK(close(to_ann));
+    role("server");
+    closed = CHECK(close(to_client));
+    say("close(to_client) = %d", closed);
+    role("ann");
+    read_text("to_server", ann_to_server, buf);
+
+    CHECK(close(ann_to_server));
+    CHECK(close(bob_to_server));
+    CHECK(close(carol_to_server));
 }
 
 /* For a text that the other process waits for. Print first, then write: after
@@ -329,11 +348,11 @@ static _Noreturn void serve_two(int listener)
     _exit(EXIT_SUCCESS);
 }
 
-/* The server is a process of its own. The first process plays both clients and
- * has a socket for each, which the lines call to_server.
+/* The server is a process of its own. The first process plays both clients.
  *
- * ann has written when the server starts, so the server begins with her. From
- * then on one of the two processes always waits for the other, in read(). */
+ * ann has written when the server starts, so the server begins with her. After
+ * fork(), one of the two processes always waits for the other in read(), so the
+ * order of the lines cannot change. */
 static void two_clients(void)
 {
     const char *jam = "jam";
@@ -341,33 +360,34 @@ static void two_clients(void)
     int listener = open_server();
 
     role("ann");
-    int ann = open_client();
-    write_text("to_server", ann, "tea");
+    int ann_to_server = open_client();
+    write_text("to_server", ann_to_server, "tea");
     pid_t server = CHECK(fork());
     if (server == 0) {
-        CHECK(close(ann));    // or the server would never see her end
+        CHECK(close(ann_to_server));    // or the server would never see her end
         serve_two(listener);
     }
     CHECK(close(listener));
-    read_text("to_server", ann, buf);
+    read_text("to_server", ann_to_server, buf);
 
     role("bob");
-    int bob = open_client();
-    write_text("to_server", bob, "cake");
+    int bob_to_server = open_client();
+    write_text("to_server", bob_to_server, "cake");
     role("ann");
-    announce_and_write("to_server", ann, jam, (int)strlen(jam));
-    read_text("to_server", ann, buf);
+    announce_and_write("to_server", ann_to_server, jam, (int)strlen(jam));
+    read_text("to_server", ann_to_server, buf);
     role("bob");
-    const char *result = RESULT(recv(bob, buf, ROOM, MSG_DONTWAIT), EAGAIN);
-    say("recv(to_server, MSG_DONTWAIT) = %s", result);
+    const char *result =
+        RESULT(recv(bob_to_server, buf, sizeof(buf), MSG_DONTWAIT), EAGAIN);
+    say("recv(to_server, %zu bytes, MSG_DONTWAIT) = %s", sizeof(buf), result);
 
     role("ann");
     say("close(to_server) ...");
-    CHECK(close(ann));
+    CHECK(close(ann_to_server));
     role("bob");
-    read_text("to_server", bob, buf);
+    read_text("to_server", bob_to_server, buf);
     say("close(to_server) ...");
-    CHECK(close(bob));
+    CHECK(close(bob_to_server));
     reap(server);
     CHECK(unlink(server_address.sun_path));
 }
@@ -383,7 +403,7 @@ int main(void)
     step("What does the new socket have from its listener?");
     flags_and_options();
 
-    step("The listener goes, and then the file. What still works?");
+    step("The listener goes, then the file. Who notices?");
     without_listener();
 
     step("Two clients at one server: who is answered when?");

@@ -55,7 +55,8 @@ static char stars[MANY];    // main() fills it
 /* What the server keeps for a client. */
 struct client {
     int fd;                        // -1: this place is free
-    struct sockaddr_un address;    // for the lines of the lab
+    struct sockaddr_un address;    // for the lines of the lab,
+    socklen_t address_length;      // and how long it is
     char request[ROOM];            // what has come and is not answered yet,
     size_t length;                 // and how much of it there is
     size_t to_send;                // how many stars of the answer are left
@@ -97,11 +98,10 @@ static struct client *free_place(struct server *server)
  * from its listener (lab 21, step 3). */
 static void accept_client(int listener, struct client *place)
 {
-    socklen_t length = sizeof(place->address);
-
     memset(place, 0, sizeof(*place));
+    place->address_length = sizeof(place->address);
     place->fd = CHECK(accept4(listener, (struct sockaddr *)&place->address,
-                              &length, SOCK_NONBLOCK));
+                              &place->address_length, SOCK_NONBLOCK));
     set_small_buffer(place->fd);
 }
 
@@ -126,15 +126,14 @@ static void handle_error(struct client *client, const char *call)
     int error = errno;
     char text[160];
 
-    if (error == EAGAIN)
-        return;    // not now: poll() will say when
-
     snprintf(text, sizeof(text), "%s(%s)", call, name_of(client));
-    errno = error;
-    if (error != EPIPE && error != ECONNRESET)
+    if (error != EAGAIN && error != EPIPE && error != ECONNRESET) {
+        errno = error;    // for fail(): snprintf() may have changed it
         fail(text, __FILE__, __LINE__);
+    }
     say("%s = -1 %s", text, error_name(error));
-    drop(client);
+    if (error != EAGAIN)    // which only means: not now
+        drop(client);
 }
 
 /* The server says why, if there is room for that. It does not wait for room. */
@@ -151,7 +150,7 @@ static void refuse(struct client *client)
         drop(client);
 }
 
-/* 0 means that the text is no number, or that it is 0. */
+/* Returns 0 if the text is no number. The number 0 is no request either. */
 static size_t number_in(const char *text, size_t length)
 {
     size_t number = 0;
@@ -190,13 +189,15 @@ static void begin_answer(struct client *client)
 static void receive_request(struct client *client)
 {
     char *end = client->request + client->length;
-    ssize_t n = recv(client->fd, end, ROOM - client->length, 0);
+    size_t room = ROOM - client->length;
+    ssize_t n = recv(client->fd, end, room, 0);
 
     if (n == -1) {
         handle_error(client, "recv");
         return;
     }
-    say("recv(%s) = %zd \"%.*s\"", name_of(client), n, (int)n, end);
+    say("recv(%s, %zu bytes) = %zd \"%.*s\"", name_of(client), room, n, (int)n,
+        end);
     if (n == 0) {
         drop(client);
         return;
@@ -206,7 +207,7 @@ static void receive_request(struct client *client)
 }
 
 /* One send() for a client that poll() has reported. It sends as many stars as
- * there is room for. How many that are differs between kernels. */
+ * fit, and kernels differ in that. */
 static void send_stars(struct client *client)
 {
     size_t wanted = client->to_send;
@@ -245,7 +246,8 @@ static void fill_polled(struct pollfd polled[PLACES + 1], struct server *server)
 }
 
 /* One round of the server: one poll(), and then one call for each socket that
- * poll() has reported. In another server this stands in a loop without end. */
+ * poll() has reported. A client's last words and its close() follow at once, if
+ * that is the end. In another server this stands in a loop without end. */
 static void serve_round(struct server *server)
 {
     struct pollfd polled[PLACES + 1];
@@ -258,6 +260,8 @@ static void serve_round(struct server *server)
     for (int i = 0; i < PLACES; i++) {
         struct client *client = &server->clients[i];
 
+        /* Instead of POLLIN or POLLOUT it may be POLLHUP or POLLERR, which
+         * poll() reports unasked. The next call learns what it is. */
         if (polled[i].revents == 0)
             continue;
         if (client->to_send > 0)
@@ -270,7 +274,8 @@ static void serve_round(struct server *server)
         struct client *place = free_place(server);
 
         accept_client(server->listener, place);
-        say("accept4(listener) -> \"%s\"", name_of(place));
+        say("accept4(listener) -> \"%s\", %u bytes", name_of(place),
+            place->address_length);
     }
 }
 
@@ -484,9 +489,10 @@ static void hang_up(const char *who, int fd)
     say("close() = %d", result);
 }
 
-/* In the two rounds the server receives all requests, and sends what it can. It
- * has half a request of ann, bob has not read his answer, and eve's answer is
- * not complete. Then all three go, and their places are free for dave. */
+/* In the two rounds the server receives all requests, and sends what it can.
+ * After that, the server has half a request of ann, bob has not read his
+ * answer, and eve's answer is not complete. dave comes while all places are
+ * taken. Then the three others go. */
 static void clients_go(void)
 {
     struct server server;
@@ -502,13 +508,13 @@ static void clients_go(void)
     serve_round(&server);
     serve_round(&server);
 
+    int dave = arrive("dave", &dave_address);
+    send_request("dave", dave, "2;");
     hang_up("ann", ann);
     hang_up("bob", bob);
     hang_up("eve", eve);
     serve_round(&server);
 
-    int dave = arrive("dave", &dave_address);
-    send_request("dave", dave, "2;");
     serve_until_readable(&server, dave);
     receive_answer("dave", dave);
 
