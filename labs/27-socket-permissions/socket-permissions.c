@@ -1,11 +1,11 @@
 /*
  * 27-socket-permissions -- how does a socket file get its mode in time?
  *
- * bind() makes the file. The mode of the file is the mode of the socket without
- * the bits of the umask. The socket has the mode 0777, unless fchmod() has
- * changed it before. After bind() only chmod() changes the file. A client can
- * be quicker than chmod() once the server listens, or once the name is there if
- * the server receives datagrams.
+ * bind() makes the file. Its mode is the mode of the socket without the bits of
+ * the umask. A new socket has the mode 0777, and fchmod() can change it before
+ * bind(). After bind() only chmod() changes the file. It comes too late for a
+ * client that is quicker: for a stream, one that comes after listen(); for
+ * datagrams, one that comes after bind().
  *
  *     socket()         fchmod(fd)       bind()           chmod(path)
  *
@@ -27,6 +27,10 @@
 
 static const struct sockaddr_un server_address = {.sun_family = AF_UNIX,
                                                   .sun_path = "server.sock"};
+static const struct sockaddr_un first_address = {.sun_family = AF_UNIX,
+                                                 .sun_path = "first.sock"};
+static const struct sockaddr_un second_address = {.sun_family = AF_UNIX,
+                                                  .sun_path = "second.sock"};
 static const char *const log_path = "log.txt";
 
 /* The permissions in the mode, without the type of the file. */
@@ -47,18 +51,21 @@ static mode_t mode_of_socket(int fd)
 }
 
 /* umask() cannot fail. It returns the umask that was there before. */
-static void change_umask(mode_t mask)
+static mode_t change_umask(mode_t mask)
 {
     mode_t before = umask(mask);
 
     say("umask(%#o) = %#o", mask, before);
+    return before;
 }
 
 static void change_socket(int fd, mode_t mode)
 {
+    mode_t before = mode_of_socket(fd);
     int changed = CHECK(fchmod(fd, mode));
 
-    say("fchmod(fd, %#o) = %d", mode, changed);
+    say("fchmod(fd, %#o) = %d, socket: %#o => %#o", mode, changed, before,
+        mode_of_socket(fd));
 }
 
 static void change_file(mode_t mode)
@@ -68,12 +75,13 @@ static void change_file(mode_t mode)
     say("chmod(\"%s\", %#o) = %d", server_address.sun_path, mode, changed);
 }
 
-static void bind_server(int fd)
+static void bind_server(int fd, const struct sockaddr_un *address)
 {
-    CHECK(bind(fd, (const struct sockaddr *)&server_address,
-               sizeof(server_address)));
-    say("bind(\"%s\") -> mode %#o", server_address.sun_path,
-        mode_of_file(server_address.sun_path));
+    int bound =
+        CHECK(bind(fd, (const struct sockaddr *)address, sizeof(*address)));
+
+    say("bind(fd, \"%s\") = %d, file: %#o", address->sun_path, bound,
+        mode_of_file(address->sun_path));
 }
 
 static void start_listening(int fd)
@@ -83,26 +91,28 @@ static void start_listening(int fd)
     say("listen(fd) = %d", listening);
 }
 
-static void close_server(int fd)
+static void close_server(int fd, const struct sockaddr_un *address)
 {
     CHECK(close(fd));
-    CHECK(unlink(server_address.sun_path));
+    CHECK(unlink(address->sun_path));
 }
 
 /* A file that is not a socket. It is removed again. */
 static void make_log_file(void)
 {
     const mode_t wanted = 0666;
-    int fd = CHECK(open(log_path, O_CREAT | O_WRONLY, wanted));
+    int log = CHECK(open(log_path, O_CREAT | O_WRONLY, wanted));
 
-    say("open(\"%s\", O_CREAT, %#o) -> mode %#o", log_path, wanted,
+    say("open(\"%s\", O_CREAT, %#o) -> log, file: %#o", log_path, wanted,
         mode_of_file(log_path));
-    CHECK(close(fd));
+    CHECK(close(log));
     CHECK(unlink(log_path));
 }
 
-/* A client that writes its name and goes. The caller names the one error that
- * may come, or 0 for none. Any other error ends the lab. */
+/* A client that writes its name and goes. The caller names the error that is
+ * to come, or 0 for none. Any other error ends the lab. (This is what RESULT()
+ * does. But RESULT() prints its argument as it is written in the program, so
+ * the argument cannot be a variable.) */
 static void try_to_connect(const char *name, int error)
 {
     int fd = CHECK(socket(AF_UNIX, SOCK_STREAM, 0));
@@ -125,52 +135,56 @@ static void try_to_connect(const char *name, int error)
 }
 
 /* The same with a datagram: its text is the name of the client. */
-static void try_to_send(const char *name, int error)
+static void try_to_send(const char *name)
 {
     int fd = CHECK(socket(AF_UNIX, SOCK_DGRAM, 0));
 
     role(name);
-    ssize_t n = sendto(fd, name, strlen(name), 0,
-                       (const struct sockaddr *)&server_address,
-                       sizeof(server_address));
-    if (n == -1 && errno != error)
-        fail("sendto()", __FILE__, __LINE__);
-    if (n == -1)
-        say("sendto(\"%s\", \"%s\") = -1 %s", name, server_address.sun_path,
-            error_name(error));
-    else
-        say("sendto(\"%s\", \"%s\") = %zd", name, server_address.sun_path, n);
+    const char *result = RESULT(sendto(fd, name, strlen(name), 0,
+                                       (const struct sockaddr *)&server_address,
+                                       sizeof(server_address)),
+                                EACCES);
+    say("sendto(\"%s\", \"%s\") = %s", name, server_address.sun_path, result);
 
     CHECK(close(fd));
     role("server");
 }
 
-/* Accepts whoever waits, and reads the name. The listener does not block: when
- * nobody waits, accept() is -1 EAGAIN. */
-static void accept_all(int listener)
+/* With SOCK_NONBLOCK no call on this socket waits: when there is no client or
+ * no datagram, accept() and recv() are -1 EAGAIN. */
+static int open_socket(int type)
 {
-    char name[16];    // longer than any name in this lab
+    return CHECK(socket(AF_UNIX, type | SOCK_NONBLOCK, 0));
+}
 
-    int peer = accept(listener, NULL, NULL);
-    while (peer != -1) {
-        int n = CHECK(read(peer, name, sizeof(name)));
-        say("accept(fd), read(peer) = %d \"%.*s\"", n, n, name);
-        CHECK(close(peer));
-        peer = accept(listener, NULL, NULL);
+/* Accepts all who are in the queue. The names that they have written are put
+ * one after the other. */
+static void accept_all(int fd)
+{
+    char names[64];    // longer than all names in this lab
+    size_t length = 0;
+
+    int to_client = accept(fd, NULL, NULL);
+    while (to_client != -1) {
+        int n = CHECK(read(to_client, names + length, sizeof(names) - length));
+        length += (size_t)n;
+        CHECK(close(to_client));
+        to_client = accept(fd, NULL, NULL);
     }
     if (errno != EAGAIN)
         fail("accept()", __FILE__, __LINE__);
-    say("accept(fd) = -1 %s", error_name(EAGAIN));
+    say("accept(fd), read(to_client) until EAGAIN: \"%.*s\"", (int)length,
+        names);
 }
 
-static void receive_all(int server)
+static void receive_all(int fd)
 {
     char text[16];    // longer than any name in this lab
 
-    ssize_t n = recv(server, text, sizeof(text), 0);
+    ssize_t n = recv(fd, text, sizeof(text), 0);
     while (n != -1) {
         say("recv(fd) = %zd \"%.*s\"", n, (int)n, text);
-        n = recv(server, text, sizeof(text), 0);
+        n = recv(fd, text, sizeof(text), 0);
     }
     if (errno != EAGAIN)
         fail("recv()", __FILE__, __LINE__);
@@ -184,48 +198,47 @@ static void modes_and_umask(void)
 
     role("server");
     for (size_t i = 0; i < ARRAY_LEN(masks); i++) {
-        int fd = CHECK(socket(AF_UNIX, SOCK_STREAM, 0));
+        int fd = open_socket(SOCK_STREAM);
 
         change_umask(masks[i]);
         make_log_file();
-        bind_server(fd);
-        close_server(fd);
+        bind_server(fd, &server_address);
+        close_server(fd, &server_address);
     }
-    umask(022);
 }
 
 static void fchmod_before_bind(mode_t mode)
 {
-    int fd = CHECK(socket(AF_UNIX, SOCK_STREAM, 0));
+    int fd = open_socket(SOCK_STREAM);
 
     change_socket(fd, mode);
-    bind_server(fd);
+    bind_server(fd, &server_address);
 
-    close_server(fd);
+    close_server(fd, &server_address);
 }
 
 /* After bind() there are two modes to look at: that of the socket, and that of
  * the file. */
 static void fchmod_after_bind(mode_t mode)
 {
-    int fd = CHECK(socket(AF_UNIX, SOCK_STREAM, 0));
+    int fd = open_socket(SOCK_STREAM);
+    struct stat status;
 
-    bind_server(fd);
-    say("fstat(fd) -> mode %#o", mode_of_socket(fd));
+    bind_server(fd, &server_address);
     change_socket(fd, mode);
-    say("fstat(fd) -> mode %#o", mode_of_socket(fd));
-    say("stat(\"%s\") -> mode %#o", server_address.sun_path,
-        mode_of_file(server_address.sun_path));
+    int found = CHECK(stat(server_address.sun_path, &status));
+    say("stat(\"%s\") = %d, file: %#o", server_address.sun_path, found,
+        status.st_mode & 07777);
 
-    close_server(fd);
+    close_server(fd, &server_address);
 }
 
 /* After each call of the server a client tries, as early as it can. */
 static void listen_then_chmod(void)
 {
-    int fd = CHECK(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0));
+    int fd = open_socket(SOCK_STREAM);
 
-    bind_server(fd);
+    bind_server(fd, &server_address);
     try_to_connect("ann", ECONNREFUSED);
     start_listening(fd);
     try_to_connect("bob", 0);
@@ -233,14 +246,14 @@ static void listen_then_chmod(void)
     try_to_connect("carol", EACCES);
     accept_all(fd);
 
-    close_server(fd);
+    close_server(fd, &server_address);
 }
 
 static void chmod_then_listen(void)
 {
-    int fd = CHECK(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0));
+    int fd = open_socket(SOCK_STREAM);
 
-    bind_server(fd);
+    bind_server(fd, &server_address);
     try_to_connect("ann", ECONNREFUSED);
     change_file(0);
     try_to_connect("bob", EACCES);
@@ -248,80 +261,87 @@ static void chmod_then_listen(void)
     try_to_connect("carol", EACCES);
     accept_all(fd);
 
-    close_server(fd);
+    close_server(fd, &server_address);
 }
 
 /* The same with datagrams. There is no listen() before which the server could
  * call chmod(). */
 static void bind_then_chmod(void)
 {
-    int fd = CHECK(socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0));
+    int fd = open_socket(SOCK_DGRAM);
 
-    bind_server(fd);
-    try_to_send("ann", 0);
+    bind_server(fd, &server_address);
+    try_to_send("ann");
     change_file(0);
-    try_to_send("bob", EACCES);
+    try_to_send("bob");
     receive_all(fd);
 
-    close_server(fd);
+    close_server(fd, &server_address);
 }
 
 /* The file has the mode 0 from its first moment on, until all is ready. */
 static void born_shut(void)
 {
-    int fd = CHECK(socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0));
+    int fd = open_socket(SOCK_DGRAM);
 
     change_socket(fd, 0);
-    bind_server(fd);
-    try_to_send("ann", EACCES);
+    bind_server(fd, &server_address);
+    try_to_send("ann");
     change_file(0200);
-    try_to_send("bob", 0);
+    try_to_send("bob");
     receive_all(fd);
 
-    close_server(fd);
+    close_server(fd, &server_address);
 }
 
-static void *log_something(void *unused)
+/* The thread second wants a file for everybody. One byte on the pair tells
+ * first that it may go on, and one byte from first tells this thread. */
+static void *make_second_file(void *arg)
 {
-    role("logger");
+    const int *to_first = arg;
+    char byte = 'x';
+    int fd = open_socket(SOCK_STREAM);
+
+    role("second");
+    mode_t old = change_umask(0);
+    CHECK(write(*to_first, &byte, 1));
+
+    CHECK(read(*to_first, &byte, 1));
+    bind_server(fd, &second_address);
+    change_umask(old);
+
+    close_server(fd, &second_address);
+    return NULL;
+}
+
+/* The thread first wants a file for its own user only. The calls of second come
+ * between its own calls. Nobody else makes a file until both have ended. */
+static void two_threads_change_the_umask(void)
+{
+    int fd = open_socket(SOCK_STREAM);
+    int sv[2];
+    char byte = 'x';
+    pthread_t second;
+
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, sv));
+    role("first");
+    mode_t old = change_umask(077);
+    CHECK_PTHREAD(pthread_create(&second, NULL, make_second_file, &sv[1]));
+
+    CHECK(read(sv[0], &byte, 1));
+    bind_server(fd, &first_address);
+    change_umask(old);
+    CHECK(write(sv[0], &byte, 1));
+
+    CHECK_PTHREAD(pthread_join(second, NULL));
     make_log_file();
-    return unused;
+
+    CHECK(close(sv[0]));
+    CHECK(close(sv[1]));
+    close_server(fd, &first_address);
 }
 
-/* The thread does all that it does during this call, and has ended after it. */
-static void run_logger(void)
-{
-    pthread_t logger;
-
-    CHECK_PTHREAD(pthread_create(&logger, NULL, log_something, NULL));
-    CHECK_PTHREAD(pthread_join(logger, NULL));
-}
-
-/* The logger comes just when the umask is not the usual one. */
-static void mode_by_umask(void)
-{
-    int fd = CHECK(socket(AF_UNIX, SOCK_STREAM, 0));
-
-    change_umask(077);
-    bind_server(fd);
-    run_logger();
-    change_umask(022);
-
-    close_server(fd);
-}
-
-static void mode_by_fchmod(void)
-{
-    int fd = CHECK(socket(AF_UNIX, SOCK_STREAM, 0));
-
-    change_socket(fd, 0700);
-    bind_server(fd);
-    run_logger();
-
-    close_server(fd);
-}
-
-/* Who has given up root's privileges needs the permission to make files. */
+/* Who has given up root's rights needs the permission to make files. */
 static void need_own_directory(void)
 {
     int allowed = access(".", W_OK | X_OK);
@@ -341,6 +361,7 @@ int main(void)
     modes_and_umask();
 
     step("What does fchmod() on the socket change, before and after bind()?");
+    change_umask(022);
     fchmod_before_bind(0600);
     fchmod_before_bind(0666);
     fchmod_after_bind(0600);
@@ -353,7 +374,6 @@ int main(void)
     bind_then_chmod();
     born_shut();
 
-    step("What else does umask() change?");
-    mode_by_umask();
-    mode_by_fchmod();
+    step("Two threads change the umask. Which files do they get?");
+    two_threads_change_the_umask();
 }

@@ -4,7 +4,8 @@
  * A client needs permission to go through each directory on its way to the
  * socket file, and to write to this file. For the owner only the owner's digit
  * of the mode counts. The kernel looks when a path is used, in connect() and in
- * sendto(). It does not look again for a socket that is connected.
+ * sendto(), also when a server sends its answer to the file of a client. Who is
+ * connected and gives no path is not asked again.
  *
  *                   on its way     on its way      at the end
  *     client  --->  door/    --->  room/     --->  server.sock  --->  server
@@ -29,10 +30,16 @@ static const struct sockaddr_un room_address = {
     .sun_family = AF_UNIX, .sun_path = "door/room/server.sock"};
 static const struct sockaddr_un back_address = {.sun_family = AF_UNIX,
                                                 .sun_path = "back.sock"};
+static const struct sockaddr_un ann_address = {.sun_family = AF_UNIX,
+                                               .sun_path = "ann.sock"};
+static const struct sockaddr_un bob_address = {.sun_family = AF_UNIX,
+                                               .sun_path = "bob.sock"};
 
+/* With SOCK_NONBLOCK no call of the server waits: when there is no client or no
+ * datagram, accept() and recv() are -1 EAGAIN. */
 static int open_server(const struct sockaddr_un *address, int type)
 {
-    int fd = CHECK(socket(AF_UNIX, type, 0));
+    int fd = CHECK(socket(AF_UNIX, type | SOCK_NONBLOCK, 0));
 
     CHECK(bind(fd, (const struct sockaddr *)address, sizeof(*address)));
     if (type == SOCK_STREAM)
@@ -53,17 +60,32 @@ static void change_mode(const char *path, mode_t mode)
     say("chmod(\"%s\", %#o) = %d", path, mode, changed);
 }
 
-static int connect_to(const struct sockaddr_un *address, int type)
+static void connect_to(int fd, const struct sockaddr_un *address)
+{
+    int connected =
+        CHECK(connect(fd, (const struct sockaddr *)address, sizeof(*address)));
+
+    say("connect(\"%s\") = %d", address->sun_path, connected);
+}
+
+static int open_client(int type)
 {
     int fd = CHECK(socket(AF_UNIX, type, 0));
 
-    int connected =
-        CHECK(connect(fd, (const struct sockaddr *)address, sizeof(*address)));
-    say("connect(\"%s\") = %d", address->sun_path, connected);
+    connect_to(fd, &server_address);
     return fd;
 }
 
-/* For a client that may be refused. Its socket is closed at once. */
+/* A client that gets in and goes at once. */
+static void connect_and_close(const struct sockaddr_un *address)
+{
+    int fd = CHECK(socket(AF_UNIX, SOCK_STREAM, 0));
+
+    connect_to(fd, address);
+    CHECK(close(fd));
+}
+
+/* A client that lacks a permission. */
 static void try_to_connect(const struct sockaddr_un *address)
 {
     int fd = CHECK(socket(AF_UNIX, SOCK_STREAM, 0));
@@ -75,14 +97,15 @@ static void try_to_connect(const struct sockaddr_un *address)
     CHECK(close(fd));
 }
 
-static void try_to_send_to(int fd, const char *text)
+static void try_to_send_to(int fd, const char *text,
+                           const struct sockaddr_un *address)
 {
-    const char *result = RESULT(sendto(fd, text, strlen(text), 0,
-                                       (const struct sockaddr *)&server_address,
-                                       sizeof(server_address)),
-                                EACCES);
+    const char *result =
+        RESULT(sendto(fd, text, strlen(text), 0,
+                      (const struct sockaddr *)address, sizeof(*address)),
+               EACCES);
 
-    say("sendto(\"%s\", \"%s\") = %s", text, server_address.sun_path, result);
+    say("sendto(\"%s\", \"%s\") = %s", text, address->sun_path, result);
 }
 
 /* For a connected socket: there is no address. */
@@ -93,18 +116,46 @@ static void send_text(int fd, const char *text)
     say("send(\"%s\") = %d", text, n);
 }
 
-/* With MSG_DONTWAIT: if nothing has come, the result is -1 EAGAIN. */
 static void receive(const char *name, int fd)
 {
     char buf[64];    // longer than any text that is sent here
+    int n = CHECK(recv(fd, buf, sizeof(buf), 0));
 
-    ssize_t n = recv(fd, buf, sizeof(buf), MSG_DONTWAIT);
-    if (n == -1 && errno != EAGAIN)
+    say("recv(%s) = %d \"%.*s\"", name, n, n, buf);
+}
+
+static void receive_all(int server)
+{
+    char buf[64];
+
+    ssize_t n = recv(server, buf, sizeof(buf), 0);
+    while (n != -1) {
+        say("recv(server) = %zd \"%.*s\"", n, (int)n, buf);
+        n = recv(server, buf, sizeof(buf), 0);
+    }
+    if (errno != EAGAIN)
         fail("recv()", __FILE__, __LINE__);
-    if (n == -1)
-        say("recv(%s) = -1 %s", name, error_name(EAGAIN));
-    else
-        say("recv(%s) = %zd \"%.*s\"", name, n, (int)n, buf);
+    say("recv(server) = -1 %s", error_name(EAGAIN));
+}
+
+/* Accepts all who are in the queue. What they have sent is put one after the
+ * other. */
+static void accept_all(int listener)
+{
+    char buf[64];
+    size_t length = 0;
+
+    int to_client = accept(listener, NULL, NULL);
+    while (to_client != -1) {
+        int n = CHECK(recv(to_client, buf + length, sizeof(buf) - length, 0));
+        length += (size_t)n;
+        CHECK(close(to_client));
+        to_client = accept(listener, NULL, NULL);
+    }
+    if (errno != EAGAIN)
+        fail("accept()", __FILE__, __LINE__);
+    say("accept(listener), recv(to_client) until EAGAIN: \"%.*s\"", (int)length,
+        buf);
 }
 
 /* Root's rights are called capabilities: one bit for each. The kernel shows the
@@ -127,7 +178,8 @@ static unsigned long long own_capabilities(void)
     return bits;
 }
 
-/* Numbers of users differ, so the owner's has a name. */
+/* The number of the owner differs from machine to machine. So it is printed as
+ * "the owner's". */
 static void say_who_i_am(const char *path)
 {
     struct stat status;
@@ -137,28 +189,6 @@ static void say_who_i_am(const char *path)
         say("uid: the owner's, capabilities: %llx", own_capabilities());
     else
         say("uid: %u, capabilities: %llx", geteuid(), own_capabilities());
-}
-
-/* First the owner's digit has everything but the bit that is needed, and the
- * other two digits have all. Then there is this bit and nothing else. */
-static void which_bit(void)
-{
-    int listener = open_server(&server_address, SOCK_STREAM);
-
-    role("client");
-    say_who_i_am(server_address.sun_path);
-
-    role("server");
-    change_mode(server_address.sun_path, 0577);
-    role("client");
-    try_to_connect(&server_address);
-
-    role("server");
-    change_mode(server_address.sun_path, 0200);
-    role("client");
-    try_to_connect(&server_address);
-
-    close_server(listener, &server_address);
 }
 
 static void make_rooms(void)
@@ -173,31 +203,44 @@ static void remove_rooms(void)
     CHECK(rmdir("door"));
 }
 
-/* The file lets everybody in. The directory above it does not. */
-static void which_bit_of_a_directory(void)
+/* First the owner's digit of the file has everything but the bit that is
+ * needed, and the other two digits have all. Then there is this bit and nothing
+ * else. After that the same with the directory: the file lets the client in,
+ * and the directory above it does not. */
+static void which_bits(void)
 {
     make_rooms();
     int listener = open_server(&room_address, SOCK_STREAM);
 
+    role("client");
+    say_who_i_am(room_address.sun_path);
+
     role("server");
-    change_mode(room_address.sun_path, 0777);
+    change_mode(room_address.sun_path, 0577);
+    role("client");
+    try_to_connect(&room_address);
+    role("server");
+    change_mode(room_address.sun_path, 0200);
+    role("client");
+    connect_and_close(&room_address);
+
+    role("server");
     change_mode("door", 0600);
     role("client");
     try_to_connect(&room_address);
-
     role("server");
     change_mode("door", 0100);
     role("client");
-    try_to_connect(&room_address);
+    connect_and_close(&room_address);
 
     CHECK(chmod("door", 0700));
     close_server(listener, &room_address);
     remove_rooms();
 }
 
-/* bob is a process of its own, because a process has one current directory. He
- * goes into the room, says so on his end of a pair, and waits until the server
- * says that the door is shut. */
+/* bob is a process of his own, because a process has one current directory. He
+ * goes into the room and says so on his end of a pair. Then he waits until the
+ * server tells him to connect, says that he has done so, and waits again. */
 static _Noreturn void run_bob(int to_server)
 {
     char byte = 'x';
@@ -206,18 +249,38 @@ static _Noreturn void run_bob(int to_server)
     int entered = CHECK(chdir("door/room"));
     say("chdir(\"door/room\") = %d", entered);
     CHECK(write(to_server, &byte, 1));
-    CHECK(read(to_server, &byte, 1));
 
+    CHECK(read(to_server, &byte, 1));
+    connect_and_close(&server_address);
+    CHECK(write(to_server, &byte, 1));
+
+    CHECK(read(to_server, &byte, 1));
     try_to_connect(&server_address);
     _exit(EXIT_SUCCESS);
 }
 
+/* Returns the number of the process bob, who is in the room. */
+static pid_t start_bob(int listener, const int sv[2])
+{
+    char byte;
+
+    pid_t bob = CHECK(fork());
+    if (bob == 0) {
+        CHECK(close(listener));
+        CHECK(close(sv[0]));
+        run_bob(sv[1]);
+    }
+    CHECK(close(sv[1]));
+    CHECK(read(sv[0], &byte, 1));
+    return bob;
+}
+
 /* One file, and three ways to it. The hard link and bob's current directory are
- * there before the door is shut. */
+ * there before anything is shut. */
 static void three_ways(void)
 {
     int sv[2];
-    char byte;
+    char byte = 'x';
 
     make_rooms();
     int listener = open_server(&room_address, SOCK_STREAM);
@@ -227,26 +290,28 @@ static void three_ways(void)
     int linked = CHECK(link(room_address.sun_path, back_address.sun_path));
     say("link(\"%s\", \"%s\") = %d", room_address.sun_path,
         back_address.sun_path, linked);
-    pid_t bob = CHECK(fork());
-    if (bob == 0) {
-        CHECK(close(listener));
-        CHECK(close(sv[0]));
-        run_bob(sv[1]);
-    }
-    CHECK(close(sv[1]));
-    CHECK(read(sv[0], &byte, 1));    // bob is in the room
-    change_mode("door", 0);
+    pid_t bob = start_bob(listener, sv);
 
+    change_mode("door", 0);
+    role("ann");
+    try_to_connect(&room_address);
+    CHECK(write(sv[0], &byte, 1));
+    CHECK(read(sv[0], &byte, 1));    // bob has connected
+    role("carol");
+    connect_and_close(&back_address);
+
+    role("server");
+    change_mode("door", 0700);
+    change_mode("door/room", 0);
     role("ann");
     try_to_connect(&room_address);
     CHECK(write(sv[0], &byte, 1));
     reap(bob);
     role("carol");
-    try_to_connect(&back_address);
+    connect_and_close(&back_address);
 
     CHECK(close(sv[0]));
-    CHECK(chmod("door", 0700));
-    CHECK(chmod("door/room", 0700));    // only edit 2 changes this one
+    CHECK(chmod("door/room", 0700));
     CHECK(unlink(back_address.sun_path));
     close_server(listener, &room_address);
     remove_rooms();
@@ -259,12 +324,12 @@ static void after_connect(void)
     int listener = open_server(&server_address, SOCK_STREAM);
 
     role("ann");
-    int ann = connect_to(&server_address, SOCK_STREAM);
+    int ann = open_client(SOCK_STREAM);
     role("server");
-    say("accept() ...");
-    int first = CHECK(accept(listener, NULL, NULL));
+    int to_ann = CHECK(accept(listener, NULL, NULL));
+    say("accept(listener) -> to_ann");
     role("bob");
-    int bob = connect_to(&server_address, SOCK_STREAM);
+    int bob = open_client(SOCK_STREAM);
 
     role("server");
     change_mode(server_address.sun_path, 0);
@@ -276,51 +341,119 @@ static void after_connect(void)
     role("bob");
     send_text(bob, "I am bob");
     role("server");
-    receive("first", first);
-    say("accept() ...");
-    int second = CHECK(accept(listener, NULL, NULL));
-    receive("second", second);
+    receive("to_ann", to_ann);
+    accept_all(listener);
 
     CHECK(close(ann));
     CHECK(close(bob));
-    CHECK(close(first));
-    CHECK(close(second));
+    CHECK(close(to_ann));
     close_server(listener, &server_address);
 }
 
 /* ann gives the address with each datagram. bob has given it once, to
- * connect(). */
+ * connect(). carol does both. */
 static void after_sendto(void)
 {
     int server = open_server(&server_address, SOCK_DGRAM);
 
     role("ann");
     int ann = CHECK(socket(AF_UNIX, SOCK_DGRAM, 0));
-    try_to_send_to(ann, "ann, 1");
+    try_to_send_to(ann, "ann 1", &server_address);
     role("bob");
-    int bob = connect_to(&server_address, SOCK_DGRAM);
-    send_text(bob, "bob, 1");
+    int bob = open_client(SOCK_DGRAM);
+    send_text(bob, "bob 1");
+    role("carol");
+    int carol = open_client(SOCK_DGRAM);
+    try_to_send_to(carol, "carol 1", &server_address);
 
     role("server");
     change_mode(server_address.sun_path, 0);
 
     role("ann");
-    try_to_send_to(ann, "ann, 2");
+    try_to_send_to(ann, "ann 2", &server_address);
     role("bob");
-    send_text(bob, "bob, 2");
+    send_text(bob, "bob 2");
+    role("carol");
+    try_to_send_to(carol, "carol 2", &server_address);
 
     role("server");
-    receive("server", server);
-    receive("server", server);
-    receive("server", server);
-    receive("server", server);
+    receive_all(server);
 
     CHECK(close(ann));
     CHECK(close(bob));
+    CHECK(close(carol));
     close_server(server, &server_address);
 }
 
-/* Who has given up root's privileges needs the permission to make files. */
+/* A client that has a file, and lets nobody write to it. */
+static int open_shut_client(const struct sockaddr_un *address, int type)
+{
+    int fd = CHECK(socket(AF_UNIX, type, 0));
+
+    int bound =
+        CHECK(bind(fd, (const struct sockaddr *)address, sizeof(*address)));
+    say("bind(\"%s\") = %d", address->sun_path, bound);
+    change_mode(address->sun_path, 0);
+    return fd;
+}
+
+/* The server answers ann by her address, as in lab 2. */
+static void answer_by_sendto(void)
+{
+    int server = open_server(&server_address, SOCK_DGRAM);
+    struct sockaddr_un from = {0};
+    socklen_t length = sizeof(from);
+    char buf[64];
+
+    role("ann");
+    int ann = open_shut_client(&ann_address, SOCK_DGRAM);
+    try_to_send_to(ann, "tea", &server_address);
+
+    role("server");
+    int n = CHECK(recvfrom(server, buf, sizeof(buf), 0,
+                           (struct sockaddr *)&from, &length));
+    say("recvfrom() = %d \"%.*s\" from \"%s\", %u bytes", n, n, buf,
+        from.sun_path, length);
+    try_to_send_to(server, "1 euro", &from);
+    role("ann");
+    change_mode(ann_address.sun_path, 0200);
+    role("server");
+    try_to_send_to(server, "1 euro", &from);
+    role("ann");
+    receive("ann", ann);
+
+    CHECK(close(ann));
+    CHECK(unlink(ann_address.sun_path));
+    close_server(server, &server_address);
+}
+
+/* The server answers bob on the connection. */
+static void answer_by_send(void)
+{
+    int listener = open_server(&server_address, SOCK_STREAM);
+    struct sockaddr_un from = {0};
+    socklen_t length = sizeof(from);
+
+    role("bob");
+    int bob = open_shut_client(&bob_address, SOCK_STREAM);
+    connect_to(bob, &server_address);
+    send_text(bob, "cake");
+
+    role("server");
+    int to_bob = CHECK(accept(listener, (struct sockaddr *)&from, &length));
+    say("accept(listener) -> \"%s\", %u bytes", from.sun_path, length);
+    receive("to_bob", to_bob);
+    send_text(to_bob, "4 euro");
+    role("bob");
+    receive("bob", bob);
+
+    CHECK(close(bob));
+    CHECK(unlink(bob_address.sun_path));
+    CHECK(close(to_bob));
+    close_server(listener, &server_address);
+}
+
+/* Who has given up root's rights needs the permission to make files. */
 static void need_own_directory(void)
 {
     int allowed = access(".", W_OK | X_OK);
@@ -337,13 +470,10 @@ int main(void)
     need_own_directory();
     umask(022);
 
-    step("Which bit does the owner need?");
-    which_bit();
+    step("Which bit of the file, and which bit of a directory?");
+    which_bits();
 
-    step("Which bit of a directory?");
-    which_bit_of_a_directory();
-
-    step("The door is shut. Which ways still lead in?");
+    step("A directory is shut. Which ways still lead in?");
     three_ways();
 
     step("Who stays in after chmod()?");
@@ -351,4 +481,8 @@ int main(void)
 
     step("And who can still send datagrams?");
     after_sendto();
+
+    step("The file of the client is shut. Does the answer arrive?");
+    answer_by_sendto();
+    answer_by_send();
 }
