@@ -2,8 +2,8 @@
  * 34-bytes-and-descriptors -- to which byte does a descriptor belong?
  *
  * On a stream to the first of the bytes that were sent with it. The call that
- * takes this byte takes the descriptor, or loses it, and ends behind the last
- * byte that was sent with it. Without a byte it is lost at once. On
+ * takes this byte takes the descriptor, or loses it, and does not go on to
+ * bytes that were sent later. Without a byte the descriptor is lost at once. On
  * SOCK_SEQPACKET it belongs to the message, however much of that is read.
  *
  *     stream     a b [c d] e f [g h]
@@ -12,7 +12,6 @@
  *
  * See unix(7), sendmsg(2), recvmsg(2).
  */
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -20,7 +19,10 @@
 #include "../../common/descriptors.h"
 #include "../../common/lab.h"
 
-enum { ROOM = 64 };    // more than everything that is sent here
+enum {
+    ROOM = 64,         // more than all bytes that are sent here
+    DESCRIPTORS = 2    // for which recvmsg() has room: all that are sent here
+};
 
 /* A pair, as in lab 33. The sender sends one end of it and keeps the other.
  * Whoever has the end that is sent can read the name of the colour there. */
@@ -60,7 +62,8 @@ static void send_bytes(int to_receiver, const char *bytes)
     say("send(\"%s\") = %d", bytes, n);
 }
 
-/* The sender closes its own, as it does not need it any more. */
+/* send_descriptor() calls sendmsg(), as in lab 31. The sender closes its own,
+ * as it does not need it any more. */
 static void send_with_colour(int to_receiver, const char *bytes,
                              const struct colour *colour)
 {
@@ -79,36 +82,97 @@ static void ask_for(const struct colour *colour)
     say("send(%s) = %s", colour->name, result);
 }
 
-/* With room for one descriptor. It is closed again when its name is read. */
+/* The lab never meets more than one flag at a time. */
+static const char *flags_text(int flags)
+{
+    static char number[16];    // good until the next call
+
+    if (flags & MSG_CTRUNC)
+        return "MSG_CTRUNC";
+    if (flags & MSG_TRUNC)
+        return "MSG_TRUNC";
+    snprintf(number, sizeof(number), "%d", flags);
+    return number;
+}
+
+static const char *unit(size_t size)
+{
+    if (size == 1)
+        return "byte";
+    return "bytes";
+}
+
+/* Reads the name of the colour, and writes it behind the others. */
+static void add_name(char *list, size_t room, int descriptor)
+{
+    char name[8];
+    size_t length = strlen(list);
+    const char *comma = "";
+
+    if (length > 0)
+        comma = ", ";
+    int n = CHECK(read(descriptor, name, sizeof(name)));
+    snprintf(list + length, room - length, "%s%.*s", comma, n, name);
+}
+
+/* Each descriptor is closed again when its name is read. */
 static void receive_message(int to_sender, size_t size)
 {
     char bytes[ROOM];
-    char name[16] = "";
-    int descriptor;
+    struct iovec iov = {.iov_base = bytes, .iov_len = size};
+    _Alignas(
+        struct cmsghdr) char control[CMSG_SPACE(DESCRIPTORS * sizeof(int))];
+    struct msghdr msg = {
+        .msg_iov = &iov,
+        .msg_iovlen = 1,
+        .msg_control = control,
+        .msg_controllen = CMSG_LEN(DESCRIPTORS * sizeof(int)),
+    };
+    int descriptors[DESCRIPTORS];
+    size_t count = 0;
+    char list[32] = "";
 
     role("receiver");
-    int n = receive_descriptor(to_sender, bytes, size, &descriptor);
-    if (descriptor != -1) {
-        CHECK(read(descriptor, name, sizeof(name) - 1));
-        CHECK(close(descriptor));
+    int n = CHECK(recvmsg(to_sender, &msg, MSG_CMSG_CLOEXEC));
+
+    struct cmsghdr *beside = CMSG_FIRSTHDR(&msg);
+    if (beside && beside->cmsg_level == SOL_SOCKET &&
+        beside->cmsg_type == SCM_RIGHTS) {
+        count = (beside->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        memcpy(descriptors, CMSG_DATA(beside), count * sizeof(int));
     }
-    say("recvmsg(size %zu) = %d \"%.*s\", [%s]", size, n, n, bytes, name);
+    for (size_t i = 0; i < count; i++) {
+        add_name(list, sizeof(list), descriptors[i]);
+        CHECK(close(descriptors[i]));
+    }
+    say("recvmsg(%zu %s) = %d \"%.*s\", [%s], msg_flags: %s", size, unit(size),
+        n, n, bytes, list, flags_text(msg.msg_flags & ~MSG_CMSG_CLOEXEC));
 }
 
-/* Without room for a descriptor. The flag is 0, or one with this name. */
-static void receive_bytes(int to_sender, size_t size, int flag,
-                          const char *name)
+static const char *flag_argument(int flag)
+{
+    if (flag == MSG_DONTWAIT)
+        return ", MSG_DONTWAIT";
+    if (flag == MSG_WAITALL)
+        return ", MSG_WAITALL";
+    return "";
+}
+
+/* recv() has no room for a descriptor. */
+static void receive_bytes(int to_sender, size_t size, int flag)
 {
     char bytes[ROOM];
+    const char *argument = flag_argument(flag);
 
     role("receiver");
     ssize_t result = recv(to_sender, bytes, size, flag);
     if (result == -1 && errno == EAGAIN) {
-        say("recv(size %zu, %s) = -1 EAGAIN", size, name);
+        say("recv(%zu %s%s) = -1 EAGAIN", size, unit(size), argument);
         return;
     }
     int n = check(result, "recv()", __FILE__, __LINE__);
-    say("recv(size %zu, %s) = %d \"%.*s\"", size, name, n, n, bytes);
+    say("recv(%zu %s%s) = %d \"%.*s\"", size, unit(size), argument, n, n,
+        bytes);
 }
 
 /* The sender asks before anybody has received. */
@@ -120,12 +184,13 @@ static void no_byte_on_stream(void)
     const struct colour red = make_colour("red");
     send_with_colour(sv[0], "", &red);
     ask_for(&red);
-    receive_bytes(sv[1], ROOM, MSG_DONTWAIT, "MSG_DONTWAIT");
+    receive_bytes(sv[1], ROOM, MSG_DONTWAIT);
 
     CHECK(close(red.kept));
     close_pair(sv);
 }
 
+/* After the empty message comes end of file, so that both can be compared. */
 static void no_byte_on_seqpacket(void)
 {
     int sv[2];
@@ -135,8 +200,13 @@ static void no_byte_on_seqpacket(void)
     send_with_colour(sv[0], "", &red);
     receive_message(sv[1], ROOM);
 
+    role("sender");
+    int closed = CHECK(close(sv[0]));
+    say("close(sv[0]) = %d", closed);
+    receive_message(sv[1], ROOM);
+
     CHECK(close(red.kept));
-    close_pair(sv);
+    CHECK(close(sv[1]));
 }
 
 /* Byte by byte, and each time with room for a descriptor. */
@@ -162,7 +232,7 @@ static void recv_and_recvmsg(void)
     open_pair(SOCK_STREAM, "SOCK_STREAM", sv);
     const struct colour red = make_colour("red");
     send_with_colour(sv[0], "xy", &red);
-    receive_bytes(sv[1], 1, 0, "0");
+    receive_bytes(sv[1], 1, 0);
     receive_message(sv[1], 1);
     ask_for(&red);
 
@@ -198,8 +268,9 @@ static void wait_for_all(void)
     const struct colour red = make_colour("red");
     send_with_colour(sv[0], "ab", &red);
     send_bytes(sv[0], "cd");
-    receive_bytes(sv[1], 4, MSG_WAITALL, "MSG_WAITALL");
-    receive_bytes(sv[1], 4, MSG_DONTWAIT, "MSG_DONTWAIT");
+    receive_bytes(sv[1], 4, MSG_WAITALL);
+    receive_bytes(sv[1], 4, MSG_DONTWAIT);
+    ask_for(&red);
 
     CHECK(close(red.kept));
     close_pair(sv);
@@ -213,7 +284,7 @@ static void cut_message(void)
     const struct colour red = make_colour("red");
     send_with_colour(sv[0], "xy", &red);
     receive_message(sv[1], 1);
-    receive_bytes(sv[1], 1, MSG_DONTWAIT, "MSG_DONTWAIT");
+    receive_bytes(sv[1], 1, MSG_DONTWAIT);
 
     CHECK(close(red.kept));
     close_pair(sv);
@@ -226,8 +297,8 @@ static void cut_message_without_room(void)
     open_pair(SOCK_SEQPACKET, "SOCK_SEQPACKET", sv);
     const struct colour red = make_colour("red");
     send_with_colour(sv[0], "xy", &red);
-    receive_bytes(sv[1], 1, 0, "0");
-    receive_bytes(sv[1], 1, MSG_DONTWAIT, "MSG_DONTWAIT");
+    receive_bytes(sv[1], 1, 0);
+    receive_bytes(sv[1], 1, MSG_DONTWAIT);
     ask_for(&red);
 
     CHECK(close(red.kept));
