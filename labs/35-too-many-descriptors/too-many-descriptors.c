@@ -24,9 +24,12 @@
 #include "../../common/lab.h"
 
 enum {
-    MOST = 254,         // that anybody tries to send in one message
-    NEEDED = 512,       // that this process may have open, for step 1
-    SMALL_LIMIT = 16    // of open files, in step 4
+    MOST = 254,          // that anybody tries to send in one message
+    NEEDED = 512,        // that this process may have open, for step 1
+    SMALL_LIMIT = 16,    // of open files, in step 4
+    FEW = 2,             // descriptors in one message, in step 4
+    MANY = 100,          // the same, in the second run
+    MESSAGES = 32        // that the sender sends at most, in step 4
 };
 
 /* A pair, as in lab 33. The sender sends one end of it and keeps the other.
@@ -125,8 +128,8 @@ static size_t receive(int to_sender, int descriptors[MOST])
         count = (beside->cmsg_len - CMSG_LEN(0)) / sizeof(int);
         memcpy(descriptors, CMSG_DATA(beside), count * sizeof(int));
     }
-    say("recvmsg() = %d \"%.*s\", descriptors: %zu, msg_flags: %s", n, n, &byte,
-        count, flags_text(msg.msg_flags & ~MSG_CMSG_CLOEXEC));
+    say("recvmsg(MSG_DONTWAIT) = %d \"%.*s\", descriptors: %zu, msg_flags: %s",
+        n, n, &byte, count, flags_text(msg.msg_flags & ~MSG_CMSG_CLOEXEC));
     return count;
 }
 
@@ -179,7 +182,9 @@ static void one_message(void)
     CHECK(close(sv[1]));
 }
 
-/* As somebody does who has three places, and nothing for one of them. */
+/* As somebody does who fills an array of three, and has nothing for one
+ * element.
+ */
 static void one_is_bad(void)
 {
     int sv[2];
@@ -205,13 +210,14 @@ static void one_is_bad(void)
     CHECK(close(sv[1]));
 }
 
-/* Finds the two lowest numbers that are free, and forbids all that come after
- * them. The limit is the first number that is forbidden. */
-static void allow_two_more(int any)
+/* dup() takes the lowest number that is free. So this finds the two lowest
+ * numbers that are free, and forbids all that come after them. Which descriptor
+ * is copied does not matter. */
+static void allow_two_more(int descriptor)
 {
     struct rlimit limit;
-    int first = CHECK(dup(any));
-    int second = CHECK(dup(any));
+    int first = CHECK(dup(descriptor));
+    int second = CHECK(dup(descriptor));
 
     CHECK(close(first));
     CHECK(close(second));
@@ -259,15 +265,44 @@ static void full_table(void)
     CHECK(close(sv[1]));
 }
 
-/* The limit does not hold for root, so root gives up its privileges. What
- * is on its way counts for all processes of a user together: so how often it
- * works differs, and is only measured. */
-static void nobody_receives(void)
+/* Sends n times red in each message, until this is an error. What is on its way
+ * counts for all processes of a user together. So how often it works differs,
+ * and is only measured. */
+static void send_until_error(const int sv[2], const struct colour *red,
+                             size_t n)
+{
+    int descriptors[MOST];
+    size_t messages = 0;
+    int error = 0;
+
+    for (size_t i = 0; i < n; i++)
+        descriptors[i] = red->sent;
+
+    role("sender");
+    while (error == 0 && messages < MESSAGES) {
+        long result = try_sendmsg(sv[0], descriptors, n);
+        if (result == -1 && errno == ETOOMANYREFS) {
+            error = errno;
+        } else {
+            check(result, "sendmsg()", __FILE__, __LINE__);
+            messages++;
+        }
+    }
+    say_measured("messages sent: %zu, descriptors sent: %zu", messages,
+                 messages * n);
+    if (error != 0)
+        say("the last sendmsg(\"x\", %zu times %s) = -1 %s", n, red->name,
+            error_name(error));
+    else
+        say("the last sendmsg(\"x\", %zu times %s) = 1", n, red->name);
+}
+
+/* Root may do more, so root gives up its rights. When the pair is closed,
+ * nothing is on its way any more. */
+static void nobody_receives(size_t n)
 {
     int sv[2];
     struct rlimit limit;
-    int sent = 0;
-    int error = 0;
 
     CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, sv));
     const struct colour red = make_colour("red");
@@ -279,20 +314,9 @@ static void nobody_receives(void)
     int set = CHECK(setrlimit(RLIMIT_NOFILE, &limit));
     say("setrlimit(RLIMIT_NOFILE, %d) = %d", SMALL_LIMIT, set);
 
-    while (error == 0 && sent < 2 * SMALL_LIMIT) {
-        long result = try_sendmsg(sv[0], &red.sent, 1);
-        if (result == -1 && errno == ETOOMANYREFS)
-            error = errno;
-        else
-            sent += check(result, "sendmsg()", __FILE__, __LINE__);
-    }
-    say_measured("so many sendmsg(\"x\", [red]) = 1: %d", sent);
-    if (error != 0)
-        say("the last sendmsg(\"x\", [red]) = -1 %s", error_name(error));
-    else
-        say("the last sendmsg(\"x\", [red]) = 1");
-    int n = CHECK(send(sv[0], "x", 1, 0));
-    say("send(\"x\") = %d", n);
+    send_until_error(sv, &red, n);
+    int sent = CHECK(send(sv[0], "x", 1, 0));
+    say("send(\"x\") = %d", sent);
 
     close_colour(&red);
     CHECK(close(sv[0]));
@@ -323,5 +347,6 @@ int main(void)
     full_table();
 
     step("Nobody receives. How long can the sender go on?");
-    nobody_receives();
+    nobody_receives(FEW);
+    nobody_receives(MANY);
 }
