@@ -7,7 +7,7 @@
  *     say_measured(fmt, ..) the same, with figures that differ on each run: the
  *                           line begins with ~, and no figure in it is judged
  *     CHECK(call)           the call's result; if it is -1, the lab ends here
- *     check(result, ...)    what CHECK does, with a result that is there already
+ *     check(result, ...)    what CHECK does, with a result that one has already
  *     CHECK_PTHREAD(call)   the same for a call that returns its error
  *     RESULT(call, error)   the result as text: "3", or "-1 EAGAIN" if the call
  *                           failed with just that error; any other ends the lab

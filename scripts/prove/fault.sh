@@ -61,6 +61,7 @@ names_of() {
         open*) echo 'open|openat|openat2|fopen|opendir' ;;
         getdents*) echo 'readdir|scandir' ;;
         set*id) echo 'set(re|res|e)?[ug]id' ;;
+        *rlimit*) echo '[gs]etrlimit' ;;
         *) # accept4, pipe2, unlinkat, renameat2, ppoll, fchmodat
             local name=${1%[0-9]}
             name=${name%at}
