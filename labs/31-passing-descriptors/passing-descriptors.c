@@ -2,13 +2,13 @@
  * 31-passing-descriptors -- what arrives when a descriptor is sent?
  *
  * A new descriptor of the same open file. Its number is one that was free in
- * the receiver. The offset and O_NONBLOCK belong to the open file, so sender
+ * the receiver. The position and O_NONBLOCK belong to the open file, so sender
  * and receiver share them. The number, FD_CLOEXEC and close() belong to each
  * descriptor, so they are the receiver's own. The permission was looked at by
  * open(), which the sender called.
  *
  *     sender                      kernel                       receiver
- *     number N  -------->  open file: offset, flags  <-------- number M
+ *     number N  ------->  open file: position, flags  <------- number M
  *                                   |
  *                               notes.txt
  *
@@ -62,7 +62,7 @@ static const char *flags_text(int flags)
 
 /* Returns the descriptor that has come, or -1. There is room for one, and not
  * for two. The flag is 0 or MSG_CMSG_CLOEXEC. recvmsg() copies that flag into
- * msg_flags, beside those that it sets itself. */
+ * msg_flags, beside those that it sets itself: so it is left out there. */
 static int receive_descriptor(int to_sender, int flag)
 {
     char byte;
@@ -79,7 +79,7 @@ static int receive_descriptor(int to_sender, int flag)
 
     int n = CHECK(recvmsg(to_sender, &msg, flag));
     if (n == 0)
-        _exit(EXIT_FAILURE);    // end of file: the sender has failed
+        _exit(EXIT_FAILURE);    // end of file: nothing was sent
 
     struct cmsghdr *beside = CMSG_FIRSTHDR(&msg);
     if (beside && beside->cmsg_level == SOL_SOCKET &&
@@ -138,6 +138,8 @@ static void run(void (*sender)(const int sv[2]),
 /* N is the number that the sender's descriptor has. */
 static const char *number_text(int number, int of_sender)
 {
+    if (number == -1)
+        return "-1";
     if (number == of_sender)
         return "N";
     return "M";
@@ -162,7 +164,7 @@ static int receive_number(int to_sender)
     int n = CHECK(read(to_sender, &number, sizeof(number)));
 
     if (n != sizeof(number))
-        _exit(EXIT_FAILURE);    // end of file: the sender has failed
+        _exit(EXIT_FAILURE);    // not expected: all was written at once
     say("read() = %d, the number N", n);
     return number;
 }
@@ -181,7 +183,8 @@ static void number_is_taken(const int sv[2])
     read_word("the descriptor", fd);
 }
 
-/* Nothing has the number N in the receiver. */
+/* Nothing has the number N in the receiver, and N is the lowest number that is
+ * free: therefore sv[0] stays open here until the process ends. */
 static void number_is_free(const int sv[2])
 {
     char word[4];
@@ -315,23 +318,47 @@ static void forbid_and_send(const int sv[2])
     send_descriptor(sv[0], notes);
 }
 
-/* Root may open every file, so the receiver gives up what lets root do so. Two
- * errors are answers here, and not the end of the lab. */
+/* Two errors are answers here, and not the end of the lab. */
+static void open_by_name(void)
+{
+    int fd = open(notes_path, O_RDONLY);
+
+    if (fd == -1 && (errno == ENOENT || errno == EACCES))
+        say("open(\"%s\", O_RDONLY) = -1 %s", notes_path, error_name(errno));
+    else
+        check(fd, "open()", __FILE__, __LINE__);
+}
+
+/* The name in /proc leads to the file of the descriptor, wherever the file is.
+ * M is the receiver's number. */
+static void open_by_number(int fd)
+{
+    char path[32];
+
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    int own = open(path, O_WRONLY);
+    if (own == -1 && errno == EACCES) {
+        say("open(\"/proc/self/fd/M\", O_WRONLY) = -1 %s", error_name(errno));
+        return;
+    }
+    check(own, "open()", __FILE__, __LINE__);
+    say("open(\"/proc/self/fd/M\", O_WRONLY) = own");
+    int n = CHECK(write(own, "!", 1));
+    say("write(own, \"!\") = %d", n);
+}
+
+/* Root may open every file, so the receiver gives up what lets root do so. */
 static void use_without_open(const int sv[2])
 {
     CHECK(close(sv[0]));
     as_ordinary_user();
     int fd = receive_descriptor(sv[1], MSG_CMSG_CLOEXEC);
 
-    int own = open(notes_path, O_RDONLY);
-    if (own == -1 && (errno == ENOENT || errno == EACCES))
-        say("open(\"%s\", O_RDONLY) = -1 %s", notes_path, error_name(errno));
-    else
-        check(own, "open()", __FILE__, __LINE__);
-
+    open_by_name();
     read_word("the descriptor", fd);
     const char *result = RESULT(write(fd, "!", 1), EBADF);
     say("write(the descriptor, \"!\") = %s", result);
+    open_by_number(fd);
 }
 
 static void whose_permission(void)
@@ -375,9 +402,7 @@ static void send_without_cloexec(const int sv[2])
 }
 
 /* This file again, but main() goes another way: it gets the number of the
- * descriptor as an argument. The ends of the pair are closed first. So there
- * are free numbers below that of the descriptor, and the files that a program
- * opens when it starts (its libraries) get those. */
+ * descriptor as an argument. */
 static void execute(const int sv[2], int fd)
 {
     char number[16];
@@ -437,7 +462,7 @@ int main(int argc, char *argv[])
         read_in_new_program(argv[1]);
         return EXIT_SUCCESS;
     }
-    need_proc();    // execv() finds this file there
+    need_proc();    // open() and execv() find files there
 
     step("The number is sent, too. Which number does the descriptor get?");
     which_number();
@@ -448,7 +473,7 @@ int main(int argc, char *argv[])
     step("The receiver sets O_NONBLOCK. Does the sender's read() wait?");
     whose_flag();
 
-    step("The receiver cannot open the file. What can it do?");
+    step("The receiver cannot open the file by name. What can it do?");
     whose_permission();
 
     step("The receiver executes another program. What can that read?");

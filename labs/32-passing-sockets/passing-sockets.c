@@ -5,7 +5,7 @@
  * without the server. An end has no memory of who had it: what is in its queue
  * waits for whoever has it, it is open while it is on its way, and the other
  * end is not told that it has moved. So a server can also pass on a connection
- * that it has accepted.
+ * that it has accepted, or the listener itself.
  *
  *     ann ---- connection ---- server ---- connection ---- bob
  *      ^                      /      \                      ^
@@ -92,8 +92,8 @@ static int receive_end(int to_server)
     int end;
     int n = receive_descriptor(to_server, &byte, 1, &end);
 
-    if (n == 0)
-        _exit(EXIT_FAILURE);    // end of file: the server has failed
+    if (n == 0 || end == -1)
+        _exit(EXIT_FAILURE);    // the server has failed, or sent no descriptor
     return end;
 }
 
@@ -267,7 +267,7 @@ static void close_sent(void)
     CHECK(close(sv[0]));
 }
 
-/* ann's parent is the server. She knows nobody else. */
+/* ann's parent is the server. Any other process is shown as its number. */
 static const char *name_of_process(pid_t pid)
 {
     static char number[16];
@@ -325,6 +325,57 @@ static void pass_on(void)
     reap(bob);
 }
 
+/* When bob has the listener, he closes to_server, and the server goes on. */
+static void bob_accepts(int to_server)
+{
+    int listener = receive_end(to_server);
+
+    say("accept(listener) ...");
+    CHECK(close(to_server));
+    int to_ann = CHECK(accept(listener, NULL, NULL));
+    read_text("to_ann", to_ann);
+    write_text("to_ann", to_ann, "I am bob");
+}
+
+/* The server never accepts. It has a pair with bob, and ann is started when
+ * nobody but bob has the listener. */
+static void pass_on_listener(void)
+{
+    int to_bob[2];
+    char byte;
+
+    role("server");
+    int listener = open_server();
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, to_bob));
+    pid_t bob = CHECK(fork());
+    if (bob == 0) {
+        role("bob");
+        CHECK(close(listener));
+        CHECK(close(to_bob[0]));
+        bob_accepts(to_bob[1]);
+        _exit(EXIT_SUCCESS);
+    }
+    CHECK(close(to_bob[1]));
+
+    say("sendmsg(to_bob, [listener]), close(listener) ...");
+    send_end(to_bob[0], listener);
+    CHECK(close(listener));
+    int n = CHECK(read(to_bob[0], &byte, 1));
+    say("read(to_bob) = %d", n);
+    pid_t ann = CHECK(fork());
+    if (ann == 0) {
+        role("ann");
+        CHECK(close(to_bob[0]));
+        ann_is_answered(connect_to_server());
+        _exit(EXIT_SUCCESS);
+    }
+
+    reap(ann);
+    reap(bob);
+    CHECK(close(to_bob[0]));
+    CHECK(unlink(server_address.sun_path));
+}
+
 int main(void)
 {
     step("The server has closed everything. Can ann and bob talk?");
@@ -337,6 +388,7 @@ int main(void)
     close_unsent();
     close_sent();
 
-    step("The server passes on ann's connection. Whom does the kernel name?");
+    step("Bob answers instead of the server. Whom does the kernel name?");
     pass_on();
+    pass_on_listener();
 }

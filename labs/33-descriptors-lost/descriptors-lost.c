@@ -7,9 +7,9 @@
  * for, and it stays open.
  *
  *     sender                              receiver's control buffer
- *     red    kept ====== sent --+         +--------+-----+-----+-----+
- *     green  kept ====== sent --+--"x"--> | header | red |  ?  |  ?  |
- *     blue   kept ====== sent --+         +--------+-----+-----+-----+
+ *     red    kept ===== other --+         +--------+-----+-----+-----+
+ *     green  kept ===== other --+--"x"--> | header | red |  ?  |  ?  |
+ *     blue   kept ===== other --+         +--------+-----+-----+-----+
  *
  * See unix(7), cmsg(3), sendmsg(2), recvmsg(2).
  */
@@ -23,11 +23,11 @@
 
 enum { COLOURS = 3, PLENTY = 128 };
 
-/* A pair. The sender sends one end of it and keeps the other. */
+/* A pair. The sender keeps one end of it and sends the other. */
 struct colour {
     const char *name;
     int kept;
-    int sent;
+    int other;
 };
 
 /* What the receiver has found in its control buffer. */
@@ -37,7 +37,8 @@ struct found {
     char list[64];    // as text
 };
 
-/* Whoever has the end that is sent can read the name of the colour there. */
+/* The name of the colour is written to the end that is kept. So whoever has the
+ * other end can read it there. */
 static void make_colours(struct colour *colours, size_t n)
 {
     static const char *const names[COLOURS] = {"red", "green", "blue"};
@@ -47,7 +48,7 @@ static void make_colours(struct colour *colours, size_t n)
         CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, sv));
         colours[i].name = names[i];
         colours[i].kept = sv[0];
-        colours[i].sent = sv[1];
+        colours[i].other = sv[1];
         CHECK(write(colours[i].kept, names[i], strlen(names[i])));
     }
 }
@@ -63,7 +64,9 @@ static void append(char *list, size_t size, const char *text)
 }
 
 /* One message: the byte x, and the descriptors of all colours beside it. The
- * sender closes its own, as it does not need them any more. */
+ * sender closes its own. Otherwise it would keep the other ends open itself,
+ * and ask_for() could not tell. The casts: with musl these two fields are
+ * shorter than a size_t. */
 static void send_colours(int to_receiver, const struct colour *colours,
                          size_t n)
 {
@@ -84,7 +87,7 @@ static void send_colours(int to_receiver, const struct colour *colours,
     beside->cmsg_type = SCM_RIGHTS;
     beside->cmsg_len = (socklen_t)CMSG_LEN(n * sizeof(int));
     for (size_t i = 0; i < n; i++) {
-        memcpy(CMSG_DATA(beside) + i * sizeof(int), &colours[i].sent,
+        memcpy(CMSG_DATA(beside) + i * sizeof(int), &colours[i].other,
                sizeof(int));
         append(list, sizeof(list), colours[i].name);
     }
@@ -93,10 +96,10 @@ static void send_colours(int to_receiver, const struct colour *colours,
     int sent = CHECK(sendmsg(to_receiver, &msg, 0));
     say("sendmsg(\"%c\", [%s]) = %d", byte, list, sent);
     for (size_t i = 0; i < n; i++)
-        CHECK(close(colours[i].sent));
+        CHECK(close(colours[i].other));
 }
 
-/* Is the end that was sent still open? If so, send() is 1. */
+/* Is the other end still open? If so, send() is 1. */
 static void ask_for(const struct colour *colour)
 {
     role("sender");
@@ -128,6 +131,15 @@ static void take_descriptors(struct cmsghdr *beside, struct found *found)
     }
 }
 
+/* How long the credentials are is all that this lab asks of them. */
+static void note_credentials(const struct cmsghdr *beside, struct found *found)
+{
+    char text[32];
+
+    snprintf(text, sizeof(text), "credentials %zu", (size_t)beside->cmsg_len);
+    append(found->list, sizeof(found->list), text);
+}
+
 /* The lab never meets more than one flag at a time. */
 static const char *flags_text(int flags)
 {
@@ -140,7 +152,7 @@ static const char *flags_text(int flags)
 }
 
 /* A careful receiver: it looks at every header, and at all that is in it. The
- * room is what it says in msg_controllen. */
+ * room is what it says in msg_controllen. It does not wait. */
 static void receive(int to_sender, socklen_t room, struct found *found)
 {
     char byte;
@@ -170,7 +182,7 @@ static void receive(int to_sender, socklen_t room, struct found *found)
             take_descriptors(beside, found);
         else if (beside->cmsg_level == SOL_SOCKET &&
                  beside->cmsg_type == SCM_CREDENTIALS)
-            append(found->list, sizeof(found->list), "SCM_CREDENTIALS");
+            note_credentials(beside, found);
         beside = CMSG_NXTHDR(&msg, beside);
     }
     say("recvmsg(room %u) = %d \"%.*s\", [%s], msg_flags: %s", room, n, n,
@@ -292,19 +304,20 @@ static void expect_one(socklen_t room)
 static void receive_with_credentials(socklen_t room)
 {
     int sv[2];
-    struct colour red;
+    struct colour colours[2];
     struct found found;
     const int on = 1;
 
     CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, sv));
     CHECK(setsockopt(sv[1], SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)));
-    make_colours(&red, 1);
-    send_colours(sv[0], &red, 1);
+    make_colours(colours, 2);
+    send_colours(sv[0], colours, 2);
     receive(sv[1], room, &found);
-    ask_for(&red);
+    ask_for(&colours[0]);
+    ask_for(&colours[1]);
 
     close_found(&found);
-    close_colours(&red, 1);
+    close_colours(colours, 2);
     CHECK(close(sv[0]));
     CHECK(close(sv[1]));
 }
@@ -333,7 +346,7 @@ int main(void)
     expect_one(CMSG_SPACE(sizeof(int)));
     expect_one(CMSG_LEN(sizeof(int)));
 
-    step("SO_PASSCRED is on. Is there still room for the descriptor?");
+    step("SO_PASSCRED is on. What has room beside the credentials?");
     receive_with_credentials(CMSG_SPACE(sizeof(int)));
     receive_with_credentials(CMSG_SPACE(sizeof(struct ucred)) +
                              CMSG_SPACE(sizeof(int)));
