@@ -6,7 +6,7 @@
  *     receive_descriptor(socket, bytes, size, &descriptor)
  *         as recv(): what came beside the bytes is in descriptor, or -1
  *
- * Lab 31 explains each line of these two functions, and lab 33 why there is
+ * Lab 31 explains how these two functions work, and lab 33 why there is
  * room for one descriptor, and not for two. Both end the lab if the call fails.
  */
 #ifndef DESCRIPTORS_H
