@@ -14,6 +14,8 @@ set -euo pipefail
 scripts=$(cd "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
 # shellcheck source=scripts/lab.bash
 . "$scripts/lab.bash"
+# shellcheck source=scripts/study/sheet.bash
+. "$scripts/study/sheet.bash"
 
 # What became of sheet $2 of lab $1: the number of its steps, of those that are
 # right, and of those that nobody touched. Nothing if there is no such sheet,
@@ -25,8 +27,7 @@ counts() {
         echo damaged
         return
     fi
-    awk -v show=verdicts -v order="$3" -f "$scripts/study/sheet.awk" \
-        "$expected" "$paper" | awk '
+    sheet_of "$1" verdicts order="$3" "$expected" "$paper" | awk '
         { count[$1 == "damaged" ? $1 : $2]++ }
         END {
             if (count["damaged"])
