@@ -1,12 +1,13 @@
 # find.awk -- the evidence that has what is wanted, and the answers to it
 #
-# usage: WANTED=... awk -f find.awk expected/*.txt labs/*/*.md
+# usage: WANTED=... awk [-v places=1] -f find.awk expected/*.txt labs/*/*.md
 #
 # WANTED is a pattern in small letters, or several, each on a line of its own:
 # then all of them have to be in the same line, answer or paragraph. Prints the
 # lines of evidence under their questions, then the answers to these questions,
 # and the other answers that have what is wanted. If there is nothing of these,
-# prints the paragraphs that have it. Fails if there are none, either.
+# prints the paragraphs that have it. Fails if there are none, either. With
+# places=1 it does not print answers and paragraphs, but only where they are.
 
 function has_wanted(words,    i) {
     gsub(/[`*]/, "", words)
@@ -22,18 +23,35 @@ function has_wanted(words,    i) {
 function show_evidence(line) {
     if (!(step in hit))
         printf "%s%s, %s\n", hits++ ? "\n" : "", title, question
+    shown = 1
     if (line != question && !((step, line) in hit))
         print line
     hit[step] = hit[step, line] = 1
 }
 
+# Where the answers are: a line for each page, with its steps.
+function place(    number) {
+    number = step
+    gsub(/^.* |\.$/, "", number)
+    found_at = found_at (page == last_page ? " " : "\n" page ": ") number
+    last_page = page
+}
+
 # What has been read of a page is the answer of a step, or a paragraph.
 function end_of_part() {
     sub(/\n+$/, "", part)
-    if (part != "" && step == "" && has_wanted(part))
-        others = others "\n" page ":\n" part "\n"
-    else if (part != "" && (step in hit || has_wanted(part)))
-        printf "%s%s:\n%s\n", hits++ ? "\n" : "", page, part
+    if (part != "" && step == "" && has_wanted(part)) {
+        others = others "\n\n" page ":\n" part
+        if (page != last_other)
+            pages = pages "\n" page
+        last_other = page
+    } else if (part != "" && (step in hit || has_wanted(part))) {
+        if (places)
+            place()
+        else
+            printf "%s%s:\n%s\n", hits ? "\n" : "", page, part
+        hits++
+    }
     part = step = ""
 }
 
@@ -77,7 +95,9 @@ part != "" || NF > 0 { part = part $0 "\n" }
 
 END {
     end_of_part()
+    if (found_at)
+        print (shown ? "\n" : "") "The answers:" found_at
     if (hits == 0)
-        printf "%s", substr(others, 2)
+        print places ? substr(pages, 2) : substr(others, 3)
     exit hits == 0 && others == ""
 }

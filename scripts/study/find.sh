@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # find.sh -- what do the labs show of an error, a call, an option, a word?
 #
-# usage: scripts/study/find.sh WHAT      (EAGAIN, 11, "Broken pipe", recv)
+# usage: [ALL=1] scripts/study/find.sh WHAT   (EAGAIN, 11, "Broken pipe", recv)
 #
 # Prints the lines of evidence that have WHAT, each under the question of its
 # step, then the answers that explain them. An error may be given by its name,
 # its number, its text or some words of it, or as a log has it, with more
 # around. Several words are a phrase; if no place has it, all of them have to be
-# in one place. If there is nothing, says what is near.
+# in one place. If there is nothing, says what is near. If there is much, it is
+# the lines of evidence, and of the answers only where they are, but for ALL=1.
 #
 # Exit status: 0 found; 1 not found; 2 for wrong usage.
 set -euo pipefail
@@ -75,7 +76,21 @@ patterns() {
 }
 
 search() {
-    WANTED=$1 awk -f "$scripts/study/find.awk" expected/*.txt labs/*/*.md
+    WANTED=$1 awk -v places="${2-}" -f "$scripts/study/find.awk" \
+        expected/*.txt labs/*/*.md
+}
+
+# Prints what was found for the patterns $1. Fails if that is nothing.
+show() {
+    local found
+    found=$(search "$1") || return 1
+    if [[ -n ${ALL-} ]] || (($(wc -l <<<"$found") <= most)); then
+        printf '%s\n' "$found"
+    else
+        search "$1" 1
+        printf '\nnext: %s\n' \
+            'more words find less: WHAT="EAGAIN connect"; ALL=1 shows all'
+    fi
 }
 
 # The words of the labs that have $1 in them, or that one might have meant: they
@@ -107,11 +122,12 @@ near() {
 
 # What is left of WHAT is in small letters, and recv() or recv(2) is recv.
 main() {
-    local what meant found words close
+    local what meant words close most=60
     what=$(tr 'A-Z\n\t' 'a-z  ' <<<"${1-}" | tr -d '`*' | tr -s ' ' |
         sed -E 's/^ | $//g; s/\(([0-9a-z]*\))?$//')
     [[ $# == 1 && -n $what ]] ||
         refuse 'want a word: make find WHAT=EAGAIN, or WHAT="Broken pipe"'
+    [[ ${ALL-} =~ ^1?$ ]] || refuse "ALL=$ALL: want 1 (the answers, too)"
     cd "$suite"
     errors=$(errors 2>/dev/null) || refuse 'perl, with its module Errno, is' \
         "missing: 'scripts/setup.sh' installs it"
@@ -120,16 +136,12 @@ main() {
         awk -F '\t' '{ print $1 " is error " $2 ": " $3 } END { print "" }' \
             <<<"$meant"
     read -r -a words <<<"$what"
-    found=$(search "$(pattern "$what")") ||
-        found=$(search "$(patterns "${words[@]}")") || {
+    show "$(pattern "$what")" || show "$(patterns "${words[@]}")" || {
         close=$(near "$what")
         [[ -z $close ]] || close="; near: $close"
         echo "find.sh: nothing in the labs has \"$1\"$close" >&2
         exit 1
     }
-    printf '%s\n' "$found"
-    (($(wc -l <<<"$found") < 100)) ||
-        printf '\n%s\n' 'next: more words find less: WHAT="EAGAIN connect"'
 }
 
 main "$@"

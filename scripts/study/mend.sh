@@ -9,9 +9,12 @@
 # The first time it makes one edit of the README in a copy of the program,
 # work/NN-slug/slug.c, and shows what the check says of it. Later it judges that
 # file. EDIT says which edit; otherwise it is one, by chance, that was not
-# handed out yet. With AGAIN the file gets another name, and another fault is
-# handed out. HINT=1 shows the step and its answer, 2 what the edit is about, 3
-# its diff.
+# handed out yet. HINT=1 shows the step and its answer, 2 what the edit is
+# about, 3 its diff.
+#
+# With AGAIN the file gets another name, and another fault is handed out; first
+# one that was put aside before it was mended. Without EDIT, AGAIN is refused if
+# the file is not mended.
 #
 # The last line of the file tells which edit it is, by a checksum of the diff.
 #
@@ -41,11 +44,11 @@ faults_in() {
     sed -n 's/^\/\/ Handed out by .*, with fault \([0-9]*\)\..*/\1/p' "$@"
 }
 
-# Sets edit to the one that is in the student's file, and makes it in the copy.
-# Fails if the file does not tell.
+# Sets edit to the one that is in program $1, and makes it in the copy. Fails if
+# the program does not tell.
 make_same_edit() {
     local fault
-    fault=$(faults_in "$file")
+    fault=$(faults_in "$1")
     for edit in $(edits); do
         if extract "$edit" && [[ $(fault_of "$edit") == "$fault" ]]; then
             apply "$edit"
@@ -121,42 +124,100 @@ hand_out() {
     plainly "$work/said"
     echo
     echo "next: there is one fault in $shown;"
-    echo '      mend it there, and type this again (HINT=1 helps)'
+    echo "      mend it there, and type make mend-$number (HINT=1 helps)"
 }
 
-# Was nothing changed since the file was handed out?
+# Was nothing changed in $1 since it was handed out?
 is_untouched() {
     local edit
-    make_same_edit && marked_copy "$edit" | cmp -s - "$file"
+    make_same_edit "$1" && marked_copy "$edit" | cmp -s - "$1"
 }
 
-# Builds and judges the student's file. Returns only if it is not mended.
-judge() {
+# Builds and checks the program in $1. Leaves in $work/said what they say, and
+# in found why it is not mended, if one can say it in a few words.
+is_mended() {
     local status=0
-    cp "$file" "$copy"
+    found=
+    rm -f "$copy"
+    cp "$1" "$copy"
     if ! build; then
-        cat "$work/said"
-        echo "not ok - $title: $shown does not compile"
-        exit 1
+        found="$shown does not compile"
+        return 1
     fi
     check || status=$?
-    case $status in
-        0)
-            if is_untouched; then
-                echo "not ok - $title: right by chance; nothing is mended yet"
-                exit 1
-            fi
-            echo "ok - $title: mended"
-            echo "next: make shake-$number MENDED=1 (or was it luck?)"
-            echo "      make mend-$number AGAIN=1 (another fault)"
-            exit 0
-            ;;
-        77 | 124)
-            plainly "$work/said"
-            exit "$status"
-            ;;
-        *) ;;
-    esac
+    if ((status == 77)); then
+        plainly "$work/said"
+        exit 77
+    elif ((status == 0)) && is_untouched "$1"; then
+        found='right by chance; nothing is mended yet'
+        : >"$work/said"
+        return 1
+    fi
+    return "$status"
+}
+
+# Judges the student's file. Returns only if it is not mended.
+judge() {
+    local found status=0
+    is_mended "$file" || status=$?
+    if ((status == 0)); then
+        echo "ok - $title: mended"
+        echo "next: make shake-$number MENDED=1 (or was it luck?)"
+        echo "      make mend-$number AGAIN=1 (another fault)"
+        exit 0
+    elif [[ -n $found ]]; then
+        cat "$work/said"
+        echo "not ok - $title: $found"
+        exit 1
+    elif ((status == 124)); then
+        plainly "$work/said"
+        exit 124
+    fi
+}
+
+# With AGAIN: the student's file has to be mended.
+need_mended() {
+    local found
+    [[ ! -e $file ]] || is_mended "$file" ||
+        refuse "$shown is not mended yet: HINT=1 helps;" \
+            "AGAIN=1 EDIT=N puts it aside, for edit N"
+}
+
+# Sets aside to the first program that was put aside before it was mended, or to
+# nothing. These are the programs that progress.sh counts.
+look_aside() {
+    local found
+    for aside in "$desk/"*"$slug"*.c; do
+        if [[ -f $aside && $aside != "$file" ]] && ! is_mended "$aside"; then
+            return
+        fi
+    done
+    aside=
+}
+
+# The student goes on with a fault, or gets another one.
+go_on() {
+    local aside
+    need_mended
+    look_aside
+    if [[ -z $aside ]]; then
+        hand_out
+        return
+    fi
+    keep
+    mv -n "$aside" "$file"
+    echo "${aside##*/} is not mended yet: it is $slug.c again."
+    echo "next: mend it there, and type make mend-$number (HINT=1 helps)"
+}
+
+# EDIT without AGAIN, and a program is there: it has to be the same edit.
+need_same_edit() {
+    local edit
+    extract_wanted
+    if ! make_same_edit "$file" || ((edit != EDIT)); then
+        refuse "$shown has another fault: 'make mend-$number' judges it;" \
+            "AGAIN=1 EDIT=$EDIT puts it aside"
+    fi
 }
 
 # The answer to step $1, as it stands on the lab's page.
@@ -192,7 +253,7 @@ hint_step() {
 # What was changed, in words or in lines.
 hint_edit() {
     local edit
-    make_same_edit || refuse "$shown: its last line is not the one that it was" \
+    make_same_edit "$file" || refuse "$shown: its last line is not the one that it was" \
         "handed out with, which tells the fault; AGAIN=1 hands out another"
     if ((HINT == 2)); then
         sed 's/^\*\*Edit [0-9]*\.\*\* //; /^$/d' "$work/$edit.question"
@@ -214,9 +275,6 @@ check_wishes() {
     if [[ -e $file || -L $file ]]; then
         [[ -f $file && -r $file ]] ||
             refuse "$shown: cannot be read; rename it to get a new one"
-        [[ -z ${EDIT-} || -n ${AGAIN-} ]] ||
-            refuse "$shown is there: AGAIN=1 EDIT=$EDIT keeps it and hands out" \
-                "another one"
     else
         [[ -z ${HINT-} ]] ||
             refuse "there is no $shown: 'make mend-$number' hands it out"
@@ -240,11 +298,14 @@ main() {
     trap : HUP # whom it started hears it, and ends
     make_work
     lay_out "$1" work
-    if [[ ! -e $file || -n ${AGAIN-} ]]; then
+    if [[ -n ${AGAIN-} && -z ${EDIT-} ]]; then
+        go_on
+    elif [[ ! -e $file || -n ${AGAIN-} ]]; then
         hand_out
     elif [[ ${HINT-} == [23] ]]; then
         hint_edit
     else
+        [[ -z ${EDIT-} ]] || need_same_edit
         judge
         if [[ -n ${HINT-} ]]; then
             hint_step

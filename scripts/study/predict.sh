@@ -17,15 +17,18 @@ set -euo pipefail
 scripts=$(cd "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
 # shellcheck source=scripts/lab.bash
 . "$scripts/lab.bash"
+# shellcheck source=scripts/study/sheet.bash
+. "$scripts/study/sheet.bash"
 
 # Has sheet.awk show $1, of step $2; then come its files.
 sheet() {
-    awk -v order="${ORDER-}" -v show="$1" -v only="$2" \
-        -f "$scripts/study/sheet.awk" "${@:3}"
+    sheet_of "$name" "$1" order="${ORDER-}" only="$2" "${@:3}"
 }
 
 # What stands at the top of a sheet.
 instructions() {
+    local error='EAGAIN will do'
+    ! is_minus_one_enough "$name" || error='EAGAIN or = -1 will do'
     if [[ -n ${ORDER-} ]]; then
         cat <<END
 # In which order will lab $number print these lines? In each step, put them in
@@ -34,9 +37,9 @@ END
     else
         cat <<END
 # What will lab $number print? Put a result in the place of each ?, as in
-#     = 3 "red"      these three bytes came; = "red" will do
+#     = 3 "red"      these three bytes came; = red or = 3 will do
 #     = 0            nothing came, or it was done
-#     = -1 EAGAIN    it failed, with this error; = EAGAIN will do
+#     = -1 EAGAIN    it failed, with this error; = $error
 # A line may come several times, with the same result or with other ones: then
 # write it several times.
 END
@@ -57,9 +60,22 @@ hand_out() {
         refuse "cannot write $shown: is the disk full?"
     chmod 644 "$new"
     mv -n "$new" "$paper"
-    echo "$shown: steps to predict: $(grep -c '^[0-9]*\. ' "$paper")"
-    echo "next: read labs/$name/README.md up to \"Run\","
-    echo "      fill in the sheet, and type this again"
+    say_handed_out "$(grep -c '^[0-9]*\. ' "$paper")"
+}
+
+# What to do with a sheet of $1 steps. "Run" says how to read the lines. A page
+# without answers.md has the answers in it, under "Look".
+say_handed_out() {
+    local what='to predict' how='fill in the sheet' end='Break it'
+    if [[ -n ${ORDER-} ]]; then
+        what='to put in order'
+        how='put the lines of each step in their order'
+    fi
+    [[ -e $suite/labs/$name/answers.md ]] || end=Look
+    echo "$shown: steps $what: $1"
+    echo "next: read labs/$name/README.md up to \"$end\","
+    echo "      but do not run the lab yet: \"Run\" says how to read the lines;"
+    echo "      $how, and type this again"
 }
 
 # Runs program $1, and leaves what it printed, masked, in $work/is. Ends the
@@ -102,6 +118,11 @@ show_step() {
     grep "^$1\. " "$work/is"
     case $2 in
         right) echo '        as predicted' ;;
+        'right short')
+            echo '        as predicted; in full:'
+            sheet is "$1" "$work/is" "$paper" | sed 's/^/        /' |
+                fold -s -w 80
+            ;;
         open) echo '        not predicted yet' ;;
         given) echo '        nothing to predict' ;;
         *)
@@ -135,7 +156,7 @@ judge() {
     while read -r step verdict; do
         show_step "$step" "$verdict"
         case $verdict in
-            right) ((++right)) ;;
+            right*) ((++right)) ;;
             open) ((++open)) ;;
             *) ;;
         esac

@@ -14,6 +14,8 @@ set -euo pipefail
 scripts=$(cd "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
 # shellcheck source=scripts/lab.bash
 . "$scripts/lab.bash"
+# shellcheck source=scripts/study/sheet.bash
+. "$scripts/study/sheet.bash"
 
 # What became of sheet $2 of lab $1: the number of its steps, of those that are
 # right, and of those that nobody touched. Nothing if there is no such sheet,
@@ -25,8 +27,7 @@ counts() {
         echo damaged
         return
     fi
-    awk -v show=verdicts -v order="$3" -f "$scripts/study/sheet.awk" \
-        "$expected" "$paper" | awk '
+    sheet_of "$1" verdicts order="$3" "$expected" "$paper" | awk '
         { count[$1 == "damaged" ? $1 : $2]++ }
         END {
             if (count["damaged"])
@@ -50,7 +51,8 @@ try_program() {
 }
 
 # Tries all programs to mend, several at once, and counts those of each lab in
-# handed, and in mended those that are.
+# handed, and in mended those that are. at_hand has the labs whose program that
+# make mend-5 judges is not mended; the others were put aside.
 try_programs() {
     local lab file i
     programs=() lab_of_program=()
@@ -69,7 +71,11 @@ try_programs() {
     for i in "${!programs[@]}"; do
         lab=${lab_of_program[i]}
         handed[$lab]=$((${handed[$lab]-0} + 1))
-        [[ ! -e $work/$i/mended ]] || mended[$lab]=$((${mended[$lab]-0} + 1))
+        if [[ -e $work/$i/mended ]]; then
+            mended[$lab]=$((${mended[$lab]-0} + 1))
+        elif [[ ${programs[i]} == */"${lab#*-}.c" ]]; then
+            at_hand[$lab]=1
+        fi
     done
 }
 
@@ -91,6 +97,7 @@ say_next() {
         if [[ ${blanks[$lab]} == *' '*' '[1-9]* ]]; then
             echo "next: make predict-$number (a step is not predicted yet)"
         elif ((${handed[$lab]-0} > ${mended[$lab]-0})); then
+            [[ -n ${at_hand[$lab]-} ]] || number+=' AGAIN=1'
             echo "next: make mend-$number (a fault is not mended yet)"
         else
             continue
@@ -114,7 +121,7 @@ say_next() {
 main() {
     (($# == 0)) || refuse 'usage: scripts/study/progress.sh'
     local lab order damaged=()
-    declare -gA blanks handed mended
+    declare -gA blanks handed mended at_hand
     mapfile -t labs < <(cd "$suite/labs" && printf '%s\n' [0-9][0-9]-*)
     try_programs
     printf '%-26s%-17s%-17s%s\n' lab predicted 'put in order' mended

@@ -1,15 +1,17 @@
 # sheet.awk -- makes a sheet of what a lab prints, and reads it again
 #
 # usage: awk -v show=sheet [-v order=1] -f sheet.awk OUTPUT
-#        awk -v show=verdicts [-v order=1] -f sheet.awk OUTPUT SHEET
+#        awk -v show=verdicts [-v order=1] [-v minus_one=1] -f sheet.awk \
+#            OUTPUT SHEET
 #        awk -v show=you -v only=3 -f sheet.awk OUTPUT SHEET
 #
 # OUTPUT is what a lab printed, masked. A sheet is OUTPUT without its results,
 # or, with order=1, with the lines of each step in another order. "verdicts" has
-# a line for each step: its number and right, wrong, open (as it was handed out)
-# or given (there was nothing to predict); or one line that says "damaged" and
-# why. "you" and "is" are the lines of one step in the sheet and in OUTPUT; two
-# lines that mean the same are written the same there.
+# a line for each step: its number and right, right short (it does not say all),
+# wrong, open (as it was handed out) or given (there was nothing to predict); or
+# one line that says "damaged" and why. "you" and "is" are the lines of one step
+# in the sheet and in OUTPUT; two lines that mean the same are written the same
+# there. With minus_one=1, -1 is as good as an error.
 
 # A line without what matches the pattern: a text, a list, the arguments of a
 # call are not to be taken apart. unstash() puts them back.
@@ -83,24 +85,71 @@ function blank(line,    head, tail, end) {
     return unstash(head without_result(tail))
 }
 
-# What a line says, however it is written: '3 "red"' or '"red"', '-1 EAGAIN' or
-# 'EAGAIN', '0 ""' or '0', with more or fewer blanks.
-function meaning(line) {
-    gsub(/[ \t]+/, " ", line)
-    gsub(/^ | $/, "", line)
+# Lines without the blanks that do not matter.
+function squeeze(text) {
+    gsub(/[ \t]+/, " ", text)
+    gsub(/^ | $/, "", text)
+    gsub(/ ?\n ?/, "\n", text)
+    return text
+}
+
+# A line without quotes and capitals, and an error without -1. A text of 0 bytes
+# is 0.
+function plain(line) {
     gsub(/([0-9]+ (bytes )?)?""/, "0", line)
+    gsub(/-1 [Ee]/, "e", line)
+    gsub(/"/, "", line)
+    gsub(/ +,/, ",", line)
+    return tolower(squeeze(line))
+}
+
+# Without the count of bytes in front of a text, or of a list.
+function without_counts(line) {
     gsub(/[0-9]+ (bytes )?"/, "\"", line)
     gsub(/[0-9]+ \[/, "[", line)
-    gsub(/-1 E/, "E", line)
     return line
 }
 
-# Adds a line to one step of a sheet, written as it was written before.
-function add(sheet, step, line,    key) {
-    key = step SUBSEP meaning(line)
-    if (!(key in written))
-        written[key] = line
-    lines[sheet, step] = lines[sheet, step] written[key] "\n"
+# Without the text behind a count of bytes. With minus_one=1 also without the
+# name behind -1.
+function without_texts(line,    count) {
+    while (match(line, /[0-9]( bytes)? "([^"\\]|\\.)*"/)) {
+        count = substr(line, RSTART, RLENGTH)
+        sub(/ ".*/, "", count)
+        line = substr(line, 1, RSTART - 1) count substr(line, RSTART + RLENGTH)
+    }
+    if (minus_one)
+        gsub(/-1 E[A-Z0-9]+/, "-1", line)
+    return line
+}
+
+# Does a line of the sheet mean what this line of the output says? '3 "red"',
+# '3 red', '"red"', 'red' and '3' are the same; so are '-1 EAGAIN' and 'eagain'.
+function means(line, wanted) {
+    return plain(line) == plain(wanted) ||
+        plain(line) == plain(without_texts(wanted)) ||
+        plain(without_counts(line)) == plain(without_counts(wanted))
+}
+
+function add(sheet, step, line) {
+    lines[sheet, step] = lines[sheet, step] line "\n"
+}
+
+# The lines of a step in the sheet. One that means a line of the output, which
+# no line before it has meant, is written as it is there. So the step is right
+# if each of its lines means the one that is in its place.
+function read_step(step,    i, j, n, line, taken) {
+    n = split(lines["sheet", step], line, "\n") - 1
+    for (i = 1; i <= n; i++) {
+        for (j = 1; j <= count[step]; j++)
+            if (!(j in taken) && means(line[i], evidence[step, j]))
+                break
+        if (j <= count[step]) {
+            taken[j] = 1
+            line[i] = evidence[step, j]
+        }
+        lines["you", step] = lines["you", step] line[i] "\n"
+    }
 }
 
 # The step as it is handed out to be filled in: lines that have become the same
@@ -139,17 +188,20 @@ function hand_out(step) {
         hand_out_blanks(step)
 }
 
-function verdict(step) {
+function verdict(step,    sheet) {
     hand_out(step)
+    sheet = squeeze(lines["sheet", step])
     if (lines["handed", step] == lines["is", step])
         return "given"
-    if (lines["you", step] == lines["handed", step])
+    if (sheet == squeeze(lines["handed", step]))
         return "open"
-    return lines["you", step] == lines["is", step] ? "right" : "wrong"
+    if (lines["you", step] != lines["is", step])
+        return "wrong"
+    return sheet == squeeze(lines["is", step]) ? "right" : "right short"
 }
 
 FNR == 1 {
-    sheet = NR == 1 ? "is" : "you"
+    sheet = NR == 1 ? "is" : "sheet"
     step = ""
 }
 
@@ -171,16 +223,17 @@ step == "" { next }
 sheet == "is" { evidence[step, ++count[step]] = $0 }
 
 END {
-    if (!("you" in steps))
-        steps["you"] = " (none)"
-    if (show == "verdicts" && steps["you"] != steps["is"]) {
-        print "damaged it has the steps" steps["you"] \
+    if (!("sheet" in steps))
+        steps["sheet"] = " (none)"
+    if (show == "verdicts" && steps["sheet"] != steps["is"]) {
+        print "damaged it has the steps" steps["sheet"] \
             ", and the lab has" steps["is"]
         exit
     }
     n = split(steps["is"], number, " ")
     for (i = 1; i <= n; i++) {
         step = number[i]
+        read_step(step)
         if (show == "verdicts")
             print step, verdict(step)
         else if (show == "sheet") {

@@ -4,7 +4,7 @@
 # shellcheck disable=SC2154 # origin, box and output are of helper.bash and bats
 # shellcheck disable=SC2016 # no command is meant by what stands in `...`
 load helper
-unset WHAT
+unset WHAT ALL
 
 # Lab 90 in the new form, and lab 91 in the old one.
 plant_pages() {
@@ -122,6 +122,38 @@ labs/91-old/README.md:
 1. Older than the hills.' ]]
 }
 
+@test "find: of much, the evidence first, and only the places of the answers" {
+    plant_pages
+    printf '   Line %d.\n' {1..60} >sixty
+    sed -i '/^1. \*/r sixty' labs/90-new/answers.md
+    evidence=$'Lab 90, 1. Who waits?\nann       recv(sv[0]) = 3 "red"
+
+Lab 90, 2. Who is in the backlog?\nbob       recv(sv[0]) = -1 EAGAIN\n'
+    passes make -s find WHAT=recv
+    [[ $output == "$evidence"'
+The answers:
+labs/90-new/answers.md: 1 2
+
+next: more words find less: WHAT="EAGAIN connect"; ALL=1 shows all' ]]
+    passes make -s find WHAT=recv ALL=1
+    [[ $output == "$evidence"$'\nlabs/90-new/answers.md:\n1. **Nobody'* ]]
+    said $'   Line 60.\n'
+    [[ $output == *'2. **Bob.** `ENOBUFS` would be wrong.' ]]
+    passes make -s find WHAT='line 7'
+    [[ $output == $'The answers:\nlabs/90-new/answers.md: 1\n\nnext: '* ]]
+    { echo && sed 's/^ */Word /' sixty; } >>labs/90-new/README.md
+    passes make -s find WHAT='word line'
+    [[ $output == $'labs/90-new/README.md\n\nnext: '* ]]
+    sed -n 1,58p sixty | sed 's/^ */Less /' >labs/91-old/less.md
+    passes make -s find WHAT=less
+    said 'Less Line 58.'
+    [[ $output != *next:* ]]
+    fails make -s find WHAT=recv ALL=yes
+    said 'ALL=yes: want 1'
+    fails make -s find WHAT=nowhere ALL=1
+    said 'nothing in the labs has "nowhere"'
+}
+
 @test "find: words that are no phrase have to be in one place" {
     plant_pages
     passes make -s find WHAT='eagain connect'
@@ -169,11 +201,11 @@ labs/91-old/README.md:
     # musl has no text for it
     if [[ $(perl -MErrno -e 'print $! = Errno->ETOOMANYREFS') == Too* ]]; then
         passes scripts/study/find.sh 'too many references'
-        said 'then `sendmsg()` is ETOOMANYREFS'
+        said ' = -1 ETOOMANYREFS'
     fi
     for expected in expected/*.txt; do
         line=$(tail -n 1 "$expected")
-        passes scripts/study/find.sh "$line"
+        ALL=1 passes scripts/study/find.sh "$line"
         said "$line"
         [[ $output == *$'\nlabs/'* ]]
     done

@@ -48,14 +48,21 @@ pretend() {
     printf '#!/bin/sh\n' >"$box/cc"
     printf '#!/bin/sh\n%s\n%s\n' \
         'original=labs/${1##*/}/$(echo "${1##*/}" | cut -d - -f 2-).c' \
-        'cmp -s "${1%/build/*}/work/${1##*/}/${original##*/}" "$original"' \
-        >scripts/check.sh
+        'grep -v "^// Handed" "${1%/build/*}"/*/"${1##*/}/${original##*/}" |
+            cmp -s - "$original"' >scripts/check.sh
     chmod +x "$box/cc" scripts/check.sh
     export CC="$box/cc"
 }
 
 mend() {
     scripts/study/mend.sh labs/90-planted
+}
+
+# Mends the program of lab 90, and leaves its last line.
+undo() {
+    local mark
+    mark=$(tail -n 1 "$file")
+    { cat labs/90-planted/planted.c && echo "$mark"; } >"$file"
 }
 
 # The last output is one line, but for what make says.
@@ -100,6 +107,67 @@ one_line() {
     done
 }
 
+@test "mend: with the same EDIT again it is judged, with another one refused" {
+    plant_faults
+    EDIT=2 passes mend
+    said 'mend it there, and type make mend-90 (HINT=1 helps)'
+    cp "$file" "$box/mine"
+    EDIT=2 yields 1 mend
+    said '-main      again = 1'
+    said 'not ok - 90 planted: not mended yet'
+    EDIT=1 yields 2 mend
+    said "$file has another fault: 'make mend-90' judges it; AGAIN=1 EDIT=1 puts"
+    one_line
+    cmp "$file" "$box/mine"
+    undo
+    EDIT=2 passes mend
+    said 'ok - 90 planted: mended'
+    sed -i '$d' "$file"
+    EDIT=2 yields 2 mend
+    one_line
+    [[ $(ls work/90-planted) == planted.c ]]
+}
+
+@test "mend: no other fault before this one is mended, and no circle" {
+    plant_faults
+    pretend
+    EDIT=1 passes mend
+    cp "$file" "$box/mine"
+    AGAIN=1 yields 2 mend
+    said "$file is not mended yet: HINT=1 helps; AGAIN=1 EDIT=N puts it aside"
+    one_line
+    cmp "$file" "$box/mine"
+    AGAIN=1 EDIT=2 passes mend
+    said 'What you had is in work/90-planted/planted-1.c now.'
+    passes scripts/study/progress.sh
+    said '0 of 2'
+    echo '// mine' >>"$box/mine"
+    cp "$box/mine" work/90-planted/planted-1.c
+    cp expected/90-planted.txt work/90-planted/prediction.txt
+    passes scripts/study/progress.sh
+    said 'next: make mend-90 (a fault is not mended yet)'
+    undo
+    passes mend
+    said 'make mend-90 AGAIN=1 (another fault)'
+    passes scripts/study/progress.sh
+    said 'next: make mend-90 AGAIN=1 (a fault is not mended yet)'
+    AGAIN=1 passes mend
+    said 'What you had is in work/90-planted/planted-2.c now.'
+    said 'planted-1.c is not mended yet: it is planted.c again.'
+    cmp "$file" "$box/mine"
+    passes scripts/study/progress.sh
+    said 'next: make mend-90 (a fault is not mended yet)'
+    rm work/90-planted/planted-2.c
+    mv "$file" work/90-planted/planted-7.c
+    passes scripts/study/progress.sh
+    said 'next: make mend-90 AGAIN=1 (a fault is not mended yet)'
+    AGAIN=1 passes mend
+    [[ $output != *'What you had'* && $(ls work/90-planted/*.c) == "$file" ]]
+    cp labs/90-planted/planted.c "$file"
+    passes scripts/study/progress.sh
+    said 'next: nothing'
+}
+
 # That each edit of each lab makes a difference, break.sh proves, with the same
 # functions.
 @test "mend: each fault of some labs; and undone, it is the program again" {
@@ -125,12 +193,16 @@ one_line() {
     for ((i = 0; i < 2; i++)); do
         rm -rf work
         passes mend
+        grep -q good-bye "$file" || grep -vq again "$file"
+        cp "$file" all
+        undo
         AGAIN=1 passes mend
         said 'What you had is in work/90-planted/planted-1.c now.'
-        cat work/90-planted/*.c >all
+        cat "$file" >>all
         grep -q good-bye all
         (($(grep -c again all) == 1))
     done
+    undo
     cp -R work before
     AGAIN=1 yields 2 mend
     said 'lab 90 has no fault that was not handed out yet'
@@ -265,7 +337,7 @@ one_line() {
     pretend
     passes mend
     cp "$file" "$box/mine"
-    for wish in EDIT=1 HINT=1\ EDIT=1 HINT=1\ AGAIN=1; do
+    for wish in EDIT=3 AGAIN=1 HINT=1\ EDIT=1 HINT=1\ AGAIN=1; do
         # shellcheck disable=SC2086 # two words
         yields 2 env $wish scripts/study/mend.sh labs/90-planted
         one_line

@@ -44,6 +44,30 @@ predict() {
     done
 }
 
+@test "of each lab: right without quotes, with errors in small letters" {
+    for expected in "$origin"/expected/*.txt; do
+        sed -E 's/""/\a/g; s/"([^"]+)"/\1/g; s/\a/""/g; s/-1 E([A-Z]*)/-1 e\L\1/' \
+            "$expected" >meant
+        found=$(verdicts '' "$expected" meant)
+        [[ $found =~ ^((right|given)\ )+$ ]] || {
+            echo "$expected: $found"
+            return 1
+        }
+    done
+}
+
+@test "of each lab: -1 is enough where its Predict says so" {
+    passes grep -lE '(^|write )-1\.( |$)' "$origin"/labs/*/README.md
+    [[ $output == */labs/01-socketpair-fork/README.md ]]
+    sed 's/-1 E[A-Z]*/-1/; s/ = \([0-9]*\) "..*"/ = \1/' \
+        "$origin/expected/01-socketpair-fork.txt" >meant
+    mkdir -p work/01-socketpair-fork
+    cp meant work/01-socketpair-fork/prediction.txt
+    cp -R "$origin/labs" "$origin/expected" .
+    passes scripts/study/progress.sh
+    said '01 socketpair-fork        5 of 5'
+}
+
 @test "of each lab: one wrong line costs just its step" {
     for expected in "$origin"/expected/*.txt; do
         steps=$(grep -c '^[0-9]*\. ' "$expected")
@@ -85,11 +109,19 @@ predict() {
     plant_steps
     passes predict
     said "$paper: steps to predict: 3"
+    said 'next: read labs/90-planted/README.md up to "Look",
+      but do not run the lab yet: "Run" says how to read the lines;
+      fill in the sheet, and type this again'
     passes grep -c 'recv() = ?' "$paper"
     [[ $output == 2 ]]
     passes grep -c 'exit \.\.\.' "$paper"
     [[ $output == 2 ]]
     grep -qx 'bob       send("hi") = ?' "$paper"
+    rm "$paper"
+    mkdir -p labs/90-planted
+    : >labs/90-planted/answers.md
+    passes predict
+    said 'README.md up to "Break it",'
 }
 
 @test "a step of which nothing was predicted is not given away" {
@@ -147,6 +179,77 @@ it is:  bob       send("hi") = -1 EPIPE
     said '2 of 3 steps as predicted'
 }
 
+# Fills in what lab 90 prints, as sed program $1 has changed it.
+fill_in() {
+    mkdir -p work/90-planted
+    sed -E "$1" "$box/said" >"$paper"
+}
+
+@test "a count is enough for a text, and what was meant is shown in full" {
+    plant_steps
+    fill_in 's/ = ([23]) ".*/ = \1/'
+    passes predict
+    said '3 of 3 steps as predicted'
+    said $'2. How often?
+        as predicted; in full:
+        bob       recv() = 2 "hi"
+        bob       recv() = 3 "you"
+        bob       recv() = 0 ""
+        ann       exit ...'
+    said $'3. And now?\n        as predicted\n'
+    fill_in 's/ = 2 ".*/ = 3/'
+    passes predict
+    said '1 of 3 steps as predicted'
+    fill_in 's/ = 3 ".*/ = 2/; s/ = 0 .*/ = 3/'
+    passes predict
+    said $'        bob       recv() = 2 "hi"
+you:    bob       recv() = 2
+        bob       recv() = 3 "you"
+it is:  bob       recv() = 0 ""'
+    said '2 of 3 steps as predicted'
+}
+
+@test "the quotes of a text and the case of an error do not matter" {
+    plant_steps
+    printf '%s\n' '' '4. Which?' 'bob       user: "guest", room: 5' \
+        'bob       got: 3 bytes "a,b", calls: 2' >>"$box/said"
+    cp "$box/said" expected/90-planted.txt
+    fill_in 's/(= |: |bytes |got: 3.*)"(.*)"/\1\2/; s/-1 EPIPE/epipe/'
+    passes predict
+    said '4 of 4 steps as predicted'
+    fill_in 's/bytes "a,b"/bytes /; s/-1 EPIPE/-1 epipe/; s/"hi"$/hi/'
+    passes predict
+    said '4 of 4 steps as predicted'
+    fill_in 's/guest/ghost/; s/= 3 "you"/= 3 me/; s/EPIPE/eperm/; s/"hi"$/"hu/'
+    passes predict
+    said '0 of 4 steps as predicted'
+}
+
+@test "-1 is enough for an error where the README says so, and only there" {
+    plant_steps
+    fill_in 's/-1 EPIPE/-1/'
+    passes predict
+    said '2 of 3 steps as predicted'
+    said $'you:    bob       send("hi") = -1\nit is:'
+    mkdir -p labs/90-planted
+    printf '%s\n' '## Predict' 'If it fails,' 'write' '-1. Not 0.' '## Run' \
+        >labs/90-planted/README.md
+    passes predict
+    said '3 of 3 steps as predicted'
+    said '        bob       send("hi") = -1 EPIPE'
+    passes scripts/study/progress.sh
+    said '3 of 3'
+    sed -i 's/= -1/= 0/' "$paper"
+    passes predict
+    said '2 of 3 steps as predicted'
+    rm "$paper"
+    passes predict
+    grep -q 'with this error; = EAGAIN or = -1 will do' "$paper"
+    rm "$paper" labs/90-planted/README.md
+    passes predict
+    grep -q 'with this error; = EAGAIN will do' "$paper"
+}
+
 @test "it is compared with what the lab prints now" {
     plant_steps
     mkdir -p work/90-planted
@@ -179,6 +282,9 @@ it is:  bob       send("hi") = -1 EPIPE
     plant_steps
     local order=work/90-planted/order.txt
     ORDER=1 passes predict
+    said 'order.txt: steps to put in order: 3'
+    said 'put the lines of each step in their order, and type this again'
+    [[ $output != *'fill in'* ]]
     diff <(grep . "$order" | grep -v '^#' | sort) <(grep . "$box/said" | sort)
     ORDER=1 passes predict
     said '0 of 2 steps as predicted'
