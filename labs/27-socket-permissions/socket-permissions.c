@@ -86,7 +86,7 @@ static void bind_server(int fd, const struct sockaddr_un *address)
 
 static void start_listening(int fd)
 {
-    int listening = CHECK(listen(fd, 8));
+    int listening = CHECK(listen(fd, 8));    // more than the clients here
 
     say("listen(fd) = %d", listening);
 }
@@ -110,9 +110,8 @@ static void make_log_file(void)
 }
 
 /* A client that writes its name and goes. The caller names the error that is
- * to come, or 0 for none. Any other error ends the lab. (This is what RESULT()
- * does. But RESULT() prints its argument as it is written in the program, so
- * the argument cannot be a variable.) */
+ * to come, or 0 for none. Any other error ends the lab. RESULT() is not used,
+ * because it needs a name, such as EACCES, and cannot take a variable. */
 static void try_to_connect(const char *name, int error)
 {
     int fd = CHECK(socket(AF_UNIX, SOCK_STREAM, 0));
@@ -222,13 +221,11 @@ static void fchmod_before_bind(mode_t mode)
 static void fchmod_after_bind(mode_t mode)
 {
     int fd = open_socket(SOCK_STREAM);
-    struct stat status;
 
     bind_server(fd, &server_address);
     change_socket(fd, mode);
-    int found = CHECK(stat(server_address.sun_path, &status));
-    say("stat(\"%s\") = %d, file: %#o", server_address.sun_path, found,
-        status.st_mode & 07777);
+    say("stat(\"%s\"), file: %#o", server_address.sun_path,
+        mode_of_file(server_address.sun_path));
 
     close_server(fd, &server_address);
 }
@@ -315,7 +312,7 @@ static void *make_second_file(void *arg)
 }
 
 /* The thread first wants a file for its own user only. The calls of second come
- * between its own calls. Nobody else makes a file until both have ended. */
+ * between its own calls. log.txt is made when second has ended. */
 static void two_threads_change_the_umask(void)
 {
     int fd = open_socket(SOCK_STREAM);
@@ -355,7 +352,7 @@ int main(void)
 {
     as_ordinary_user();    // root may connect whatever the mode is
     need_own_directory();
-    umask(022);
+    umask(022);    // whatever umask the lab was started with
 
     step("Which mode does bind() give the file?");
     modes_and_umask();

@@ -76,7 +76,8 @@ static int open_client(int type)
     return fd;
 }
 
-/* A client that gets in and goes at once. */
+/* A client that must get in, and goes at once. If it cannot get in, the lab
+ * ends. */
 static void connect_and_close(const struct sockaddr_un *address)
 {
     int fd = CHECK(socket(AF_UNIX, SOCK_STREAM, 0));
@@ -85,7 +86,7 @@ static void connect_and_close(const struct sockaddr_un *address)
     CHECK(close(fd));
 }
 
-/* A client that lacks a permission. */
+/* A client that may lack the permission: either result is printed. */
 static void try_to_connect(const struct sockaddr_un *address)
 {
     int fd = CHECK(socket(AF_UNIX, SOCK_STREAM, 0));
@@ -97,6 +98,7 @@ static void try_to_connect(const struct sockaddr_un *address)
     CHECK(close(fd));
 }
 
+/* A sender that may lack the permission: either result is printed. */
 static void try_to_send_to(int fd, const char *text,
                            const struct sockaddr_un *address)
 {
@@ -205,8 +207,7 @@ static void remove_rooms(void)
 
 /* First the owner's digit of the file has everything but the bit that is
  * needed, and the other two digits have all. Then there is this bit and nothing
- * else. After that the same with the directory: the file lets the client in,
- * and the directory above it does not. */
+ * else. After that the same with a directory on the way to the file. */
 static void which_bits(void)
 {
     make_rooms();
@@ -225,7 +226,7 @@ static void which_bits(void)
     connect_and_close(&room_address);
 
     role("server");
-    change_mode("door", 0600);
+    change_mode("door", 0677);
     role("client");
     try_to_connect(&room_address);
     role("server");
@@ -270,7 +271,7 @@ static pid_t start_bob(int listener, const int sv[2])
         CHECK(close(sv[0]));
         run_bob(sv[1]);
     }
-    CHECK(close(sv[1]));
+    CHECK(close(sv[1]));    // only bob has this end now
     CHECK(read(sv[0], &byte, 1));
     return bob;
 }
@@ -468,7 +469,7 @@ int main(void)
     need_proc();
     as_ordinary_user();    // root may connect whatever the mode is
     need_own_directory();
-    umask(022);
+    umask(022);    // whatever umask the lab was started with
 
     step("Which bit of the file, and which bit of a directory?");
     which_bits();
