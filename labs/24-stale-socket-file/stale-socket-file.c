@@ -90,7 +90,8 @@ static void ask_by_connect(void)
 }
 
 /* A client writes who it is, so that the server can say whom it has got. What
- * it has written stays in the server's queue when it closes its socket. */
+ * it has written stays in the server's queue when it closes its socket. From
+ * here on the process speaks as the client: the caller names its role again. */
 static void run_client(const char *name, const char *text)
 {
     int to_server = new_socket();
@@ -210,8 +211,8 @@ static void unlink_and_bind(void)
     CHECK(unlink(server_address.sun_path));
 }
 
-/* After that, the old server ends as a tidy server does. It finds a file at its
- * path: its unlink() must succeed. */
+/* After that, the old server ends as a tidy server does. There is a file at its
+ * path, so its unlink() succeeds. */
 static void old_server_tidies_up(void)
 {
     int eve = new_socket();
@@ -295,6 +296,12 @@ static void order_a(void)
     try_to_bind(first);
     role("second");
     try_to_bind(second);
+
+    role("first");
+    start_to_listen(first);
+    run_client("ann", "I am ann");
+    role("first");
+    accept_client(first);
 
     CHECK(close(first));
     CHECK(close(second));

@@ -87,7 +87,7 @@ static void try_to_lock(const char *name, int lock)
     say("flock(%s, LOCK_EX | LOCK_NB) = %s", name, result);
 }
 
-/* At the other end of a pair: a process says that it is ready. */
+/* Waits until the process at the other end of a pair says that it is ready. */
 static void wait_for_dot(int fd)
 {
     char dot;
@@ -95,7 +95,8 @@ static void wait_for_dot(int fd)
     CHECK(recv(fd, &dot, 1, 0));
 }
 
-/* At the other end of a pair: a process closes its end, or shuts it down. */
+/* Waits until nobody can write at the other end of a pair any more: the end is
+ * closed or shut down. */
 static void wait_for_end_of_file(int fd)
 {
     char byte;
@@ -118,7 +119,7 @@ static _Noreturn void run_first(int to_second)
     int lock = open_lock("lock");
     try_to_lock("lock", lock);
     remove_socket_file();
-    open_server();
+    open_server();    // stays open until the crash
 
     CHECK(send(to_second, ".", 1, 0));
     crash(to_second);
@@ -160,7 +161,10 @@ static void crash_with_lock(void)
     CHECK(unlink(lock_path));
 }
 
-/* It has a copy of each descriptor of the first server. */
+/* It has a copy of each descriptor of the first server, and outlives it. So it
+ * calls no role(): a process with a role ends with its parent (see lab.h). It
+ * closes the lock before its end of the pair, so at end of file the copy of the
+ * lock is closed. */
 static _Noreturn void run_helper(int lock, int to_second)
 {
     CHECK(send(to_second, ".", 1, 0));
@@ -187,8 +191,7 @@ static _Noreturn void run_first_with_helper(int to_second, int helper_to_second)
 }
 
 /* The second server asks while both live, when the first one has crashed, and
- * when the helper has gone, too. The helper closes its copy of the lock before
- * its end of the pair, so at end of file the copy is closed. */
+ * when the helper has gone, too. */
 static void crash_with_helper(void)
 {
     int sv[2];

@@ -199,15 +199,8 @@ static void *work(void *arg)
     role("worker");
     say("accept(listener) ...");
     CHECK(send(own->to_admin, ".", 1, 0));
-    accept_nobody(own->listener);
+    accept_nobody(own->listener);    // may wait here until shutdown()
     return NULL;
-}
-
-static const char *signal_name(int number)
-{
-    if (number == SIGTERM)
-        return "SIGTERM";
-    return "another signal";
 }
 
 /* SIGTERM is blocked before the thread starts, so no thread is interrupted by
@@ -227,7 +220,7 @@ static _Noreturn void run_server(int to_admin)
     CHECK_PTHREAD(pthread_create(&thread, NULL, work, &worker));
 
     CHECK_PTHREAD(sigwait(&signals, &number));
-    say("sigwait() -> %s", signal_name(number));
+    say("sigwait() -> %s", number == SIGTERM ? "SIGTERM" : "another signal");
     int removed = CHECK(unlink(server_address.sun_path));
     say("unlink(\"%s\") = %d", server_address.sun_path, removed);
     say("shutdown(listener, SHUT_RDWR) ...");
@@ -270,7 +263,8 @@ static void stop_by_signal(void)
 
 /* ---- Step 4. The new server is a child of the old one. ---- */
 
-static int lock_file(void)
+/* Makes the file of the lock if there is none. */
+static int ask_for_lock(void)
 {
     int lock = CHECK(open(lock_path, O_RDWR | O_CREAT | O_CLOEXEC, 0600));
 
@@ -295,7 +289,8 @@ static void accept_and_answer(int listener, const char *text)
     CHECK(close(to_client));
 }
 
-/* The first process says when. If it is gone, so is the lab. */
+/* Waits until the first process tells this one to go on. At end of file the
+ * first process is gone, and the lab has ended. */
 static void wait_for_dot(int fd)
 {
     char dot;
@@ -306,8 +301,8 @@ static void wait_for_dot(int fd)
 }
 
 /* It has the listener and the lock, because fork() has copied all descriptors.
- * The first dot comes when the old server has closed both, and the third one
- * has asked for the lock. The second dot comes when eve is connected. */
+ * The first dot comes when the old server has closed both, and the third
+ * server has been refused. The second dot comes when eve is connected. */
 static _Noreturn void run_successor(int listener, int from_first)
 {
     role("new");
@@ -318,14 +313,15 @@ static _Noreturn void run_successor(int listener, int from_first)
     _exit(EXIT_SUCCESS);
 }
 
-/* The first process plays the old server, the third one, and the clients. */
+/* The first process plays the old server, the third server, and the clients. A
+ * pipe is enough for its dots: they all go one way. */
 static void hand_over_the_listener(void)
 {
     int ends[2];
 
     CHECK(pipe(ends));
     role("old");
-    int lock = lock_file();
+    int lock = ask_for_lock();
     int listener = open_server(&server_address);
     int bob = open_client("bob");
     write_text("to_server", bob, "cake");
@@ -343,7 +339,7 @@ static void hand_over_the_listener(void)
     int closed = CHECK(close(lock));
     say("close(lock) = %d", closed);
     role("third");
-    int third_lock = lock_file();
+    int third_lock = ask_for_lock();
 
     CHECK(write(ends[1], ".", 1));
     role("bob");
@@ -374,6 +370,7 @@ static void say_peer(int to_server)
     say("getpeername(to_server) -> \"%s\", %u bytes", peer.sun_path, length);
 }
 
+/* carol comes while both servers live, eve when the old one has ended. */
 static void hand_over_the_name(void)
 {
     role("old");
@@ -387,6 +384,8 @@ static void hand_over_the_name(void)
     int renamed = CHECK(rename(new_address.sun_path, server_address.sun_path));
     say("rename(\"%s\", \"%s\") = %d", new_address.sun_path,
         server_address.sun_path, renamed);
+    int carol = open_client("carol");
+    write_text("to_server", carol, "tea");
 
     role("old");
     shut_down_listener(old);
@@ -400,15 +399,21 @@ static void hand_over_the_name(void)
     int eve = open_client("eve");
     write_text("to_server", eve, "jam");
     role("new");
+    int to_carol = accept_client(new);
+    write_text("to_client", to_carol, "3 euro");
     int to_eve = accept_client(new);
     write_text("to_client", to_eve, "2 euro");
+    role("carol");
+    read_text("to_server", carol);
     role("eve");
     read_text("to_server", eve);
     say_peer(eve);
 
     CHECK(close(bob));
+    CHECK(close(carol));
     CHECK(close(eve));
     CHECK(close(to_bob));
+    CHECK(close(to_carol));
     CHECK(close(to_eve));
     CHECK(close(new));
     CHECK(unlink(server_address.sun_path));
@@ -428,6 +433,6 @@ int main(void)
     step("A new server has a copy of the listener. Who answers bob?");
     hand_over_the_listener();
 
-    step("A new server gets the name. Who gets bob, and who gets eve?");
+    step("A new server gets the name. Who gets whom?");
     hand_over_the_name();
 }
