@@ -65,8 +65,7 @@ static int open_server(void)
     return listener;
 }
 
-/* close() leaves the file there, and the next bind() would fail because of it.
- */
+/* The file stays after close(), and the next bind() would fail. */
 static void close_server(int listener)
 {
     CHECK(close(listener));
@@ -112,8 +111,8 @@ static int read_text(const char *name, int fd, char buf[ROOM])
 }
 
 /* One process plays both. The server also calls listen() before bind(), and
- * accept() before listen(). Whatever the server has called, the client tries to
- * connect, with the same socket. */
+ * accept() before listen(). The client tries to connect three times, with the
+ * same socket. */
 static void one_by_one(void)
 {
     const char *path = server_address.sun_path;
@@ -257,9 +256,10 @@ static void flags_and_options(void)
     close_server(listener);
 }
 
-/* One process plays the server and three clients. ann is accepted, and carol is
- * in the queue. Then the listener, the file and ann's connection end, one after
- * the other. After each end, the lines show who notices. */
+/* One process plays the server and four clients. ann is accepted. carol and
+ * dave are in the queue, and dave has written nothing. Then the listener, the
+ * file and ann's connection end, one after the other. After each end, the lines
+ * show who notices. */
 static void without_listener(void)
 {
     const char *path = server_address.sun_path;
@@ -274,6 +274,8 @@ static void without_listener(void)
     role("carol");
     int carol_to_server = open_client();
     write_text("to_server", carol_to_server, "soup");
+    role("dave");
+    int dave_to_server = open_client();
 
     role("server");
     int closed = CHECK(close(listener));
@@ -281,6 +283,9 @@ static void without_listener(void)
     role("carol");
     const char *result =
         RESULT(read(carol_to_server, buf, sizeof(buf)), ECONNRESET);
+    say("read(to_server) = %s", result);
+    role("dave");
+    result = RESULT(read(dave_to_server, buf, sizeof(buf)), ECONNRESET);
     say("read(to_server) = %s", result);
     role("bob");
     result = RESULT(connect_to(bob_to_server, &server_address), ECONNREFUSED);
@@ -309,10 +314,12 @@ static void without_listener(void)
     CHECK(close(ann_to_server));
     CHECK(close(bob_to_server));
     CHECK(close(carol_to_server));
+    CHECK(close(dave_to_server));
 }
 
 /* For a text that the other process waits for. Print first, then write: after
- * write() the other process may print. */
+ * write() the other process may print. The length is given, because a text that
+ * was read has no 0 at its end. */
 static void announce_and_write(const char *name, int fd, const char *text,
                                int length)
 {
@@ -351,8 +358,8 @@ static _Noreturn void serve_two(int listener)
 /* The server is a process of its own. The first process plays both clients.
  *
  * ann has written when the server starts, so the server begins with her. After
- * fork(), one of the two processes always waits for the other in read(), so the
- * order of the lines cannot change. */
+ * fork(), one of the two processes always waits for the other, so the order of
+ * the lines cannot change. */
 static void two_clients(void)
 {
     const char *jam = "jam";
