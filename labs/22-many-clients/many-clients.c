@@ -119,8 +119,9 @@ static void drop(struct client *client)
     client->fd = -1;
 }
 
-/* recv() or send() on the client's socket has failed. Two errors mean that the
- * client has gone: that is the end of this client, and of nobody else. */
+/* recv() or send() on the client's socket has failed. EPIPE and ECONNRESET mean
+ * that the client has gone: that is the end of this client, and of nobody else.
+ * EAGAIN only means: not now. */
 static void handle_error(struct client *client, const char *call)
 {
     int error = errno;
@@ -132,7 +133,7 @@ static void handle_error(struct client *client, const char *call)
         fail(text, __FILE__, __LINE__);
     }
     say("%s = -1 %s", text, error_name(error));
-    if (error != EAGAIN)    // which only means: not now
+    if (error != EAGAIN)
         drop(client);
 }
 
@@ -246,8 +247,9 @@ static void fill_polled(struct pollfd polled[PLACES + 1], struct server *server)
 }
 
 /* One round of the server: one poll(), and then one call for each socket that
- * poll() has reported. A client's last words and its close() follow at once, if
- * that is the end. In another server this stands in a loop without end. */
+ * poll() has reported. If the server refuses a request, its "bad request" and
+ * close() follow at once; so does the close() for a client that has gone. In
+ * another server this stands in a loop without end. */
 static void serve_round(struct server *server)
 {
     struct pollfd polled[PLACES + 1];
@@ -260,8 +262,8 @@ static void serve_round(struct server *server)
     for (int i = 0; i < PLACES; i++) {
         struct client *client = &server->clients[i];
 
-        /* Instead of POLLIN or POLLOUT it may be POLLHUP or POLLERR, which
-         * poll() reports unasked. The next call learns what it is. */
+        /* .revents may also hold POLLHUP or POLLERR, for which nobody has
+         * asked. The next call on the socket says what has happened. */
         if (polled[i].revents == 0)
             continue;
         if (client->to_send > 0)
