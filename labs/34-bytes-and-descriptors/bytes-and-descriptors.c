@@ -1,10 +1,10 @@
 /*
  * 34-bytes-and-descriptors -- to which byte does a descriptor belong?
  *
- * On a stream to the first of the bytes that were sent with it. The call that
- * takes this byte takes the descriptor, or loses it, and does not go on to
- * bytes that were sent later. Without a byte the descriptor is lost at once. On
- * SOCK_SEQPACKET it belongs to the message, however much of that is read.
+ * On a stream to the first of the bytes that were sent with it. The first call
+ * that comes to this byte takes the descriptor, or loses it, and does not go on
+ * to bytes that were sent later. Without a byte the descriptor is lost at once.
+ * On SOCK_SEQPACKET it belongs to the message, however much of that is read.
  *
  *     stream     a b [c d] e f [g h]
  *                     ^         ^
@@ -20,8 +20,9 @@
 #include "../../common/lab.h"
 
 enum {
-    ROOM = 64,         // more than all bytes that are sent here
-    DESCRIPTORS = 2    // for which recvmsg() has room: all that are sent here
+    ROOM = 64,          // more than all bytes that are sent here
+    DESCRIPTORS = 2,    // for which recvmsg() has room: all that are sent here
+    SPACE = CMSG_SPACE(DESCRIPTORS * sizeof(int))
 };
 
 /* A pair, as in lab 33. The sender sends one end of it and keeps the other.
@@ -120,8 +121,7 @@ static void receive_message(int to_sender, size_t size)
 {
     char bytes[ROOM];
     struct iovec iov = {.iov_base = bytes, .iov_len = size};
-    _Alignas(
-        struct cmsghdr) char control[CMSG_SPACE(DESCRIPTORS * sizeof(int))];
+    _Alignas(struct cmsghdr) char control[SPACE];
     struct msghdr msg = {
         .msg_iov = &iov,
         .msg_iovlen = 1,
@@ -138,6 +138,7 @@ static void receive_message(int to_sender, size_t size)
     struct cmsghdr *beside = CMSG_FIRSTHDR(&msg);
     if (beside && beside->cmsg_level == SOL_SOCKET &&
         beside->cmsg_type == SCM_RIGHTS) {
+        // never more than DESCRIPTORS: msg_controllen has no room for another
         count = (beside->cmsg_len - CMSG_LEN(0)) / sizeof(int);
         memcpy(descriptors, CMSG_DATA(beside), count * sizeof(int));
     }
@@ -290,6 +291,7 @@ static void cut_message(void)
     close_pair(sv);
 }
 
+/* As in the second run of step 2, but a message and not a stream. */
 static void cut_message_without_room(void)
 {
     int sv[2];
