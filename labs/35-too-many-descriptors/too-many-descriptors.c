@@ -3,7 +3,8 @@
  *
  * One message takes 253. If one of them cannot be sent, nothing is. If the
  * receiver's table is full, the rest is lost, and recvmsg() does not fail. And
- * a user may have only so many on their way, which nobody has received yet.
+ * a user may have only so many on their way, which nobody has received yet: all
+ * processes of this user together.
  *
  *     sender                     on their way               receiver's table
  *                  +-----+     +-------------+  recvmsg()    +---+
@@ -25,8 +26,8 @@
 
 enum {
     MOST = 254,          // that anybody tries to send in one message
-    NEEDED = 512,        // that this process may have open, for step 1
-    SMALL_LIMIT = 16,    // of open files, in step 4
+    NEEDED = 512,        // for step 1, and what the starter has left open
+    SMALL_LIMIT = 16,    // of open files, in steps 4 and 5
     FEW = 2,             // descriptors in one message, in step 4
     MANY = 100,          // the same, in the second run
     MESSAGES = 32        // that the sender sends at most, in step 4
@@ -99,8 +100,7 @@ static const char *flags_text(int flags)
     return number;
 }
 
-/* With room for as many as anybody tries to send. Returns how many have come.
- */
+/* There is room for all that anybody tries to send. Returns how many came. */
 static size_t receive(int to_sender, int descriptors[MOST])
 {
     char byte;
@@ -141,23 +141,55 @@ static void read_name(int descriptor)
     say("read(a descriptor) = %d \"%.*s\"", n, n, name);
 }
 
+/* Writes the name of a colour behind the others. */
+static void add_name(char *list, size_t room, const char *name)
+{
+    size_t length = strlen(list);
+    const char *comma = "";
+
+    if (length > 0)
+        comma = ", ";
+    snprintf(list + length, room - length, "%s%s", comma, name);
+}
+
 static void close_all(const int *descriptors, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         CHECK(close(descriptors[i]));
 }
 
+static void fill(int *descriptors, size_t n, int descriptor)
+{
+    for (size_t i = 0; i < n; i++)
+        descriptors[i] = descriptor;
+}
+
+/* n times the same. */
 static void send_copies(int to_receiver, const struct colour *colour, size_t n)
 {
     int descriptors[MOST];
 
-    for (size_t i = 0; i < n; i++)
-        descriptors[i] = colour->sent;
-
-    role("sender");
+    fill(descriptors, n, colour->sent);
     const char *result =
         RESULT(try_sendmsg(to_receiver, descriptors, n), EINVAL);
     say("sendmsg(\"x\", %zu times %s) = %s", n, colour->name, result);
+}
+
+/* One of each colour. */
+static void send_colours(int to_receiver, const struct colour *colours,
+                         size_t n)
+{
+    int descriptors[MOST];
+    char list[32] = "";
+
+    for (size_t i = 0; i < n; i++) {
+        descriptors[i] = colours[i].sent;
+        add_name(list, sizeof(list), colours[i].name);
+    }
+    role("sender");
+    const char *result =
+        RESULT(try_sendmsg(to_receiver, descriptors, n), EBADF);
+    say("sendmsg(\"x\", [%s]) = %s", list, result);
 }
 
 /* The same descriptor may go along more than once, and arrives as often. */
@@ -169,10 +201,12 @@ static void one_message(void)
     CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, sv));
     const struct colour red = make_colour("red");
 
+    role("sender");
     send_copies(sv[0], &red, MOST - 1);
     size_t came = receive(sv[1], received);
     close_all(received, came);
 
+    role("sender");
     send_copies(sv[0], &red, MOST);
     came = receive(sv[1], received);
     close_all(received, came);
@@ -182,9 +216,7 @@ static void one_message(void)
     CHECK(close(sv[1]));
 }
 
-/* As somebody does who fills an array of three, and has nothing for one
- * element.
- */
+/* As somebody does who fills three elements, and has nothing for one. */
 static void one_is_bad(void)
 {
     int sv[2];
@@ -193,12 +225,10 @@ static void one_is_bad(void)
     CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, sv));
     const struct colour red = make_colour("red");
     const struct colour blue = make_colour("blue");
+    const struct colour nothing = {.name = "-1", .sent = -1};
 
-    role("sender");
-    const int descriptors[] = {red.sent, -1, blue.sent};
-    size_t n = ARRAY_LEN(descriptors);
-    const char *result = RESULT(try_sendmsg(sv[0], descriptors, n), EBADF);
-    say("sendmsg(\"x\", [red, %d, blue]) = %s", descriptors[1], result);
+    const struct colour colours[] = {red, nothing, blue};
+    send_colours(sv[0], colours, ARRAY_LEN(colours));
     size_t came = receive(sv[1], received);
     for (size_t i = 0; i < came; i++)
         read_name(received[i]);
@@ -240,12 +270,11 @@ static void full_table(void)
     const struct colour green = make_colour("green");
     const struct colour blue = make_colour("blue");
 
-    role("sender");
-    const int descriptors[] = {red.sent, green.sent, blue.sent};
-    size_t n = ARRAY_LEN(descriptors);
-    int sent = CHECK(try_sendmsg(sv[0], descriptors, n));
-    say("sendmsg(\"x\", [red, green, blue]) = %d", sent);
-    close_all(descriptors, n);
+    const struct colour colours[] = {red, green, blue};
+    send_colours(sv[0], colours, ARRAY_LEN(colours));
+    CHECK(close(red.sent));
+    CHECK(close(green.sent));
+    CHECK(close(blue.sent));
 
     role("receiver");
     allow_two_more(sv[1]);
@@ -265,62 +294,121 @@ static void full_table(void)
     CHECK(close(sv[1]));
 }
 
-/* Sends n times red in each message, until this is an error. What is on its way
- * counts for all processes of a user together. So how often it works differs,
+/* The count is of all processes of the user. So how many messages go differs,
  * and is only measured. */
-static void send_until_error(const int sv[2], const struct colour *red,
-                             size_t n)
+static void send_until_refused(const int sv[2], const struct colour *colour,
+                               size_t n)
 {
     int descriptors[MOST];
+    const char *result = "1";
     size_t messages = 0;
-    int error = 0;
+    int refused = 0;
 
-    for (size_t i = 0; i < n; i++)
-        descriptors[i] = red->sent;
-
-    role("sender");
-    while (error == 0 && messages < MESSAGES) {
-        long result = try_sendmsg(sv[0], descriptors, n);
-        if (result == -1 && errno == ETOOMANYREFS) {
-            error = errno;
-        } else {
-            check(result, "sendmsg()", __FILE__, __LINE__);
+    fill(descriptors, n, colour->sent);
+    while (!refused && messages < MESSAGES) {
+        long sent = try_sendmsg(sv[0], descriptors, n);
+        refused = sent == -1 && errno == ETOOMANYREFS;
+        if (!refused) {
+            check(sent, "sendmsg()", __FILE__, __LINE__);
             messages++;
         }
     }
+    if (refused)
+        result = "-1 ETOOMANYREFS";
     say_measured("messages sent: %zu, descriptors sent: %zu", messages,
                  messages * n);
-    if (error != 0)
-        say("the last sendmsg(\"x\", %zu times %s) = -1 %s", n, red->name,
-            error_name(error));
-    else
-        say("the last sendmsg(\"x\", %zu times %s) = 1", n, red->name);
+    say("the last sendmsg(\"x\", %zu times %s) = %s", n, colour->name, result);
 }
 
-/* Root may do more, so root gives up its rights. When the pair is closed,
- * nothing is on its way any more. */
+static void set_limit(rlim_t number)
+{
+    struct rlimit limit;
+
+    CHECK(getrlimit(RLIMIT_NOFILE, &limit));
+    limit.rlim_cur = number;
+    int set = CHECK(setrlimit(RLIMIT_NOFILE, &limit));
+    say("setrlimit(RLIMIT_NOFILE, %d) = %d", (int)number, set);
+}
+
+/* Each message has n times red. When the pair is closed, nothing is on its way
+ * any more. */
 static void nobody_receives(size_t n)
 {
     int sv[2];
-    struct rlimit limit;
+    struct rlimit before;
 
+    CHECK(getrlimit(RLIMIT_NOFILE, &before));
     CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, sv));
     const struct colour red = make_colour("red");
-    as_ordinary_user();
 
     role("sender");
-    CHECK(getrlimit(RLIMIT_NOFILE, &limit));
-    limit.rlim_cur = SMALL_LIMIT;
-    int set = CHECK(setrlimit(RLIMIT_NOFILE, &limit));
-    say("setrlimit(RLIMIT_NOFILE, %d) = %d", SMALL_LIMIT, set);
-
-    send_until_error(sv, &red, n);
+    set_limit(SMALL_LIMIT);
+    send_until_refused(sv, &red, n);
     int sent = CHECK(send(sv[0], "x", 1, 0));
     say("send(\"x\") = %d", sent);
 
+    CHECK(setrlimit(RLIMIT_NOFILE, &before));
     close_colour(&red);
     CHECK(close(sv[0]));
     CHECK(close(sv[1]));
+}
+
+/* Has more on its way than the sender's limit, until the sender closes the
+ * other end of to_sender. The limit of the neighbour itself is not small. */
+static _Noreturn void be_neighbour(int to_sender)
+{
+    int sv[2];
+    char byte;
+
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, sv));
+    const struct colour green = make_colour("green");
+
+    role("neighbour");
+    send_copies(sv[0], &green, SMALL_LIMIT + 1);
+    int closed = CHECK(close(green.sent));
+    say("close(green.sent) = %d", closed);
+    CHECK(write(to_sender, "x", 1));
+    CHECK(read(to_sender, &byte, 1));
+
+    CHECK(close(green.kept));
+    CHECK(close(sv[0]));
+    CHECK(close(sv[1]));
+    CHECK(close(to_sender));
+    exit(EXIT_SUCCESS);
+}
+
+/* The neighbour is another process of the same user, with a pair of its own.
+ * The sender sends its first message when those of the neighbour wait. */
+static void neighbour_has_sent(void)
+{
+    int turn[2];
+    int sv[2];
+    char byte;
+    struct rlimit before;
+
+    CHECK(getrlimit(RLIMIT_NOFILE, &before));
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, turn));
+    pid_t neighbour = CHECK(fork());
+    if (neighbour == 0) {
+        CHECK(close(turn[0]));
+        be_neighbour(turn[1]);
+    }
+    CHECK(close(turn[1]));
+    CHECK(read(turn[0], &byte, 1));
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, sv));
+    const struct colour red = make_colour("red");
+
+    role("sender");
+    set_limit(SMALL_LIMIT);
+    const char *result = RESULT(try_sendmsg(sv[0], &red.sent, 1), ETOOMANYREFS);
+    say("sendmsg(\"x\", [%s]) = %s", red.name, result);
+
+    CHECK(setrlimit(RLIMIT_NOFILE, &before));
+    close_colour(&red);
+    CHECK(close(sv[0]));
+    CHECK(close(sv[1]));
+    CHECK(close(turn[0]));
+    reap(neighbour);
 }
 
 /* Step 1 has 253 open, and those that the lab was started with. */
@@ -347,6 +435,10 @@ int main(void)
     full_table();
 
     step("Nobody receives. How long can the sender go on?");
+    as_ordinary_user();    // root may do more
     nobody_receives(FEW);
     nobody_receives(MANY);
+
+    step("Another process has sent much. May the sender send one?");
+    neighbour_has_sent();
 }
