@@ -76,7 +76,7 @@ labs: $(programs)
 # The labs are built beside each other, whatever make was told.
 check: | tools writable
 	@$(MAKE) --no-print-directory -s -j$$(nproc) $(programs)
-	@scripts/judge.sh $(names:%=check/%) test/labs.bats
+	@scripts/judge.sh test/labs.bats $(names:%=check/%)
 
 # A lab is one C file, and common/. One that does not compile is a failed check
 # and not the end of make: check.sh finds no program, and says so.

@@ -49,11 +49,14 @@ static _Thread_local const char *lab_role = "main";    // of each thread
 static inline _Noreturn void fail(const char *call, const char *file, int line)
 {
     int error = errno;
+    char place[200] = "";
+    char text[600];
 
     if (file)
-        fprintf(stderr, "%s:%d: ", file, line);
-    fprintf(stderr, "step %d: %s: %s = -1 (%s, %s)\n", lab_step, lab_role, call,
-            error_name(error), strerror(error));
+        snprintf(place, sizeof(place), "%s:%d: ", file, line);
+    snprintf(text, sizeof(text), "%sstep %d: %s: %s = -1 (%s, %s)\n", place,
+             lab_step, lab_role, call, error_name(error), strerror(error));
+    fputs(text, stderr);    // at once: another process may say something, too
     if (lab_process > 0 && lab_process != getpid())
         kill(lab_process, SIGTERM);
     _exit(EXIT_FAILURE);
@@ -181,7 +184,11 @@ static inline void end_lab(int sig)
  * the starter of the lab does with signals is not what the lab is about. */
 static inline void step(const char *question)
 {
+    sigset_t none;
+
     alarm(0);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
     signal(SIGALRM, end_lab);
     signal(SIGTERM, end_lab);
     signal(SIGPIPE, end_lab);

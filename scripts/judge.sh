@@ -42,10 +42,10 @@ keep_result() {
     return "$status"
 }
 
-# What prove says by its status, count finds out again.
+# Its status also says whether a check itself has failed after its last line.
 prove_them() {
     prove -j"$1" --comments --failures \
-        --exec "$BASH scripts/judge.sh --one" "${@:2}" || true
+        --exec "$BASH scripts/judge.sh --one" "${@:2}"
 }
 
 count() {
@@ -87,9 +87,11 @@ main() {
     done
     all=("${beside[@]}" "${@:2}")
     rm -rf build/results
-    prove_them "$(nproc)" "${beside[@]}"
-    (($# < 2)) || prove_them 1 "${@:2}"
-    count "${all[@]}"
+    local status=0
+    prove_them "$(nproc)" "${beside[@]}" || status=1
+    (($# < 2)) || prove_them 1 "${@:2}" || status=1
+    count "${all[@]}" || status=1
+    return "$status"
 }
 
 main "$@"

@@ -177,8 +177,18 @@ main() {
         status=124
     fi
     # A child may need a moment to hear that its parent is gone.
-    read -r -t 0.5 -u 6 || true
+    local waited=0
+    read -r -t 0.5 -u 6 || waited=$?
     left=$(leftovers "$status")
+    if ((waited > 128)) && [[ -z $left ]]; then # somebody had not ended then
+        waited=0
+        read -r -t 2 -u 6 || waited=$?
+        ((waited <= 128)) || {
+            printf 'run.sh: %s left a process behind that nobody finds: %s\n' \
+                "$name" "look for it with 'ps -e'" >&2
+            ((status != 0)) || status=1
+        }
+    fi
     trap remove EXIT
     if [[ -n $left ]]; then
         printf 'run.sh: %s left behind, now removed: %s\n' "$name" \

@@ -2,7 +2,7 @@
 # fault.sh -- does a lab survive the failure of any of its calls?
 #
 # usage: scripts/prove/fault.sh PROGRAM          (build/05-seqpacket-vs-stream)
-#        CALL=accept [ERROR=EMFILE] scripts/fault.sh PROGRAM
+#        CALL=accept [ERROR=EMFILE] scripts/prove/fault.sh PROGRAM
 #
 # Runs the lab again and again under strace(1), which each time makes one call
 # fail: every call that can fail, each time that the first process makes it from

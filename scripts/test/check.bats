@@ -230,3 +230,16 @@ load helper
     TMPDIR=/nowhere yields 2 scripts/run.sh /bin/true
     said 'cannot make a directory in /nowhere: set TMPDIR'
 }
+
+@test "a check that fails after its last line is a failure" {
+    mkdir -p build
+    printf '#!/bin/sh\necho 1..1\necho ok - pretended\nexit 3\n' >scripts/check.sh
+    fails scripts/judge.sh check/90-planted
+    said 'Result: FAIL'
+}
+
+@test "a process that has hidden from /proc is noticed" {
+    sketch 'echo hello; cd /; setsid env -i sleep 4 >/dev/null 2>&1 &'
+    yields 1 scripts/check.sh build/90-planted
+    said 'left a process behind that nobody finds'
+}

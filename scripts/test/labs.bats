@@ -110,7 +110,7 @@ first_items() {
         odd=$(grep -vE '^$|^[0-9]+\. |^~' "$expected" |
             grep -vE '^[a-zA-Z0-9_-]+ .*( = .|: .| -> .|\.\.\.$)' || true)
         same '' "$odd" "$expected, neither a result nor '...'"
-        verdicts=$(grep -E '\b(yes|no)$' "$expected" || true)
+        verdicts=$(grep -E '\b(yes|no|true|false|expected)$' "$expected" || true)
         same '' "$verdicts" "$expected, a verdict"
         wide=$(grep -E '^.{81}' "$expected" || true)
         same '' "$wide" "$expected, wider than 80 columns"
@@ -122,7 +122,7 @@ first_items() {
 }
 
 @test "each link in a page leads somewhere" {
-    for readme in README.md labs/*/*.md; do
+    for readme in README.md labs/*/*.md scripts/*.md scripts/*/*.md; do
         for link in $(grep -oE '\]\([^)]*\)' "$readme" | tr -d '])('); do
             [[ -e $(dirname "$readme")/$link ]] ||
                 same "$link" 'no such file' "$readme"
@@ -138,6 +138,9 @@ first_items() {
         grep -qF "$row ${question^} |" README.md ||
             same "$row ${question^} |" 'no such row' README.md
     done
+    same "$(printf '%s\n' labs/*/)" \
+        "$(sed -nE 's/^\| \[[0-9]+\]\(([^)]*\/)README.md\) .*/\1/p' README.md)" \
+        'README.md, the rows in their order'
 }
 
 @test "each lab's README shows the command that runs it" {

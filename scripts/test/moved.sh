@@ -40,8 +40,7 @@ own_pages() {
     done
 }
 
-# Each mention: of a directory, by its slug; of a number, that there is such a
-# lab; and of both in a link, that they agree.
+# Each mention of a directory, by its slug.
 mentions() {
     local file line text said slug is
     while IFS=: read -r file line text; do
@@ -55,25 +54,36 @@ mentions() {
         done
     done < <(grep -nE '[0-9]{2}-[a-z]' README.md labs/*/*.{c,md} \
         scripts/*/*.{sh,md,mk,c} /dev/null 2>/dev/null)
-    for file in README.md labs/*/*.md scripts/*.md scripts/*/*.md; do
-        [[ -e $file ]] || continue
-        # A link may be broken between two lines.
-        while read -r said is; do
-            ((10#$said == 10#$is)) ||
-                report "$file" 1 "a link says lab $said and leads to lab $is"
-        done < <(tr '\n' ' ' <"$file" |
-            grep -oE '\[([Ll]ab )?[0-9]+\]\([./a-z]*[0-9]{2}-[^)]*\)' |
-            sed -E 's/^\[([Ll]ab )?([0-9]+)\]\([^0-9]*([0-9]{2})-.*/\2 \3/')
-        while read -r said; do
-            is=(labs/"$(printf '%02d' "$((10#$said))")"-*)
-            [[ -d ${is[0]} ]] ||
-                report "$file" 1 "there is no lab $said"
-        done < <(tr '\n' ' ' <"$file" | grep -oE '\b[Ll]ab [0-9]+' |
-            sed 's/.* //')
-    done
+}
+
+# Each number: "lab 5" has to be there, "[lab 5](../05-...)" has to lead to it, and
+# "lab 5, step 3" has to be one of its steps. A mention may go over two lines,
+# and a comment may have its asterisk there.
+numbers() {
+    local found
+    # shellcheck disable=SC2016 # it is perl that expands them
+    found=$(perl -0777 -ne '
+        sub report { printf "%s:%d: %s\n", $ARGV, 1 + (substr($_, 0, $_[0]) =~ tr/\n//), $_[1] }
+        my $gap = qr/\s+(?:\*\s+)?/;
+        while (/\blabs?$gap(\d+)(\]\([^)]*?(\d\d)-[^)]*\))?(?:,${gap}step$gap(\d+))?/gi) {
+            my ($at, $lab, $leads, $step) = ($-[0], $1, $3, $4);
+            my ($expected) = glob sprintf("expected/%02d-*.txt", $lab);
+            report($at, "there is no lab $lab"), next unless $expected;
+            report($at, "a link says lab $lab and leads to lab $leads")
+                if defined $leads && $leads != $lab;
+            next unless defined $step;
+            open my $file, "<", $expected or die;
+            report($at, "lab $lab has no step $step")
+                unless <$file> =~ /^$step\. /m; # -0777: a file is one line
+        }' README.md labs/*/*.{c,md} common/*.h scripts/*.md scripts/*/*.md)
+    [[ -z $found ]] || {
+        echo "$found"
+        wrong=yes
+    }
 }
 
 wrong=
 own_pages
 mentions
+numbers
 [[ -z $wrong ]]
