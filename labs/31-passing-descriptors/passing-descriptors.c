@@ -145,8 +145,9 @@ static const char *number_text(int number, int of_sender)
     return "M";
 }
 
-/* The number as bytes, and then the descriptor. The file is opened first: then
- * the same numbers are taken in the sender and in the receiver. */
+/* The number as bytes, and then the descriptor. The file is opened before sv[1]
+ * is closed: then N is also the number that open() gives the receiver, which
+ * has closed nothing yet. */
 static void send_number(const int sv[2])
 {
     int notes = CHECK(open(notes_path, O_RDONLY));
@@ -183,8 +184,8 @@ static void number_is_taken(const int sv[2])
     read_word("the descriptor", fd);
 }
 
-/* Nothing has the number N in the receiver, and N is the lowest number that is
- * free: therefore sv[0] stays open here until the process ends. */
+/* Nothing has the number N in the receiver. sv[0] stays open here until the
+ * process ends, so that N is the lowest number that is free. */
 static void number_is_free(const int sv[2])
 {
     char word[4];
@@ -406,13 +407,14 @@ static void send_without_cloexec(const int sv[2])
 static void execute(const int sv[2], int fd)
 {
     char number[16];
+    const char *path = "/proc/self/exe";
     char *const arguments[] = {"program", number, NULL};
 
     CHECK(close(sv[0]));
     CHECK(close(sv[1]));
     snprintf(number, sizeof(number), "%d", fd);
-    say("execv(\"%s\") ...", arguments[0]);
-    CHECK(execv("/proc/self/exe", arguments));
+    say("execv(\"%s\") ...", path);
+    CHECK(execv(path, arguments));
 }
 
 static void receive_and_execute(const int sv[2])

@@ -301,7 +301,9 @@ static void bob_answers_for_server(int to_server)
 }
 
 /* The server waits until ann has written, but leaves in the queue what she has
- * written. What it sends to bob is its own end of ann's connection. */
+ * written. What it sends to bob is its own end of ann's connection. Bob has
+ * inherited a copy of it, and start_bob() closes this copy before bob connects:
+ * what he has afterwards was sent. */
 static void pass_on(void)
 {
     char byte;

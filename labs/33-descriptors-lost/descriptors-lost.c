@@ -14,7 +14,6 @@
  * See unix(7), cmsg(3), sendmsg(2), recvmsg(2).
  */
 #define _GNU_SOURCE    // for struct ucred
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -65,8 +64,8 @@ static void append(char *list, size_t size, const char *text)
 
 /* One message: the byte x, and the descriptors of all colours beside it. The
  * sender closes its own. Otherwise it would keep the other ends open itself,
- * and ask_for() could not tell. The casts: with musl these two fields are
- * shorter than a size_t. */
+ * and ask_whether_open() could not tell. The casts: with musl these two fields
+ * are shorter than a size_t. */
 static void send_colours(int to_receiver, const struct colour *colours,
                          size_t n)
 {
@@ -100,7 +99,7 @@ static void send_colours(int to_receiver, const struct colour *colours,
 }
 
 /* Is the other end still open? If so, send() is 1. */
-static void ask_for(const struct colour *colour)
+static void ask_whether_open(const struct colour *colour)
 {
     role("sender");
     const char *result =
@@ -115,6 +114,7 @@ static void close_colours(const struct colour *colours, size_t n)
 }
 
 /* Takes the descriptors out of one header, all of them, and reads their names.
+ * What is sent in this lab always has a name to read, so read() does not wait.
  */
 static void take_descriptors(struct cmsghdr *beside, struct found *found)
 {
@@ -167,7 +167,7 @@ static void receive(int to_sender, socklen_t room, struct found *found)
 
     role("receiver");
     found->count = 0;
-    found->descriptors[0] = -1;
+    found->descriptors[0] = -1;    // expect_one() fails if none has come
     found->list[0] = '\0';
     ssize_t result = recvmsg(to_sender, &msg, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
     if (result == -1 && errno == EAGAIN) {
@@ -206,12 +206,12 @@ static void read_without_control(void)
     CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, sv));
     make_colours(&red, 1);
     send_colours(sv[0], &red, 1);
-    ask_for(&red);
+    ask_whether_open(&red);
 
     role("receiver");
     int n = CHECK(read(sv[1], &byte, 1));
     say("read() = %d \"%.*s\"", n, n, &byte);
-    ask_for(&red);
+    ask_whether_open(&red);
 
     close_colours(&red, 1);
     CHECK(close(sv[0]));
@@ -228,7 +228,7 @@ static void receive_without_room(void)
     make_colours(&red, 1);
     send_colours(sv[0], &red, 1);
     receive(sv[1], 0, &found);
-    ask_for(&red);
+    ask_whether_open(&red);
 
     close_found(&found);
     close_colours(&red, 1);
@@ -250,7 +250,7 @@ static void room_for_one(void)
     receive(sv[1], CMSG_LEN(sizeof(int)), &found);
     receive(sv[1], CMSG_LEN(COLOURS * sizeof(int)), &rest);
     for (int i = 0; i < COLOURS; i++)
-        ask_for(&colours[i]);
+        ask_whether_open(&colours[i]);
 
     close_found(&rest);
     close_found(&found);
@@ -290,8 +290,8 @@ static void expect_one(socklen_t room)
     receive(sv[1], room, &found);
     int closed = CHECK(close(found.descriptors[0]));
     say("close(the first descriptor) = %d", closed);
-    ask_for(&colours[0]);
-    ask_for(&colours[1]);
+    ask_whether_open(&colours[0]);
+    ask_whether_open(&colours[1]);
 
     for (size_t i = 1; i < found.count; i++)
         CHECK(close(found.descriptors[i]));
@@ -313,8 +313,8 @@ static void receive_with_credentials(socklen_t room)
     make_colours(colours, 2);
     send_colours(sv[0], colours, 2);
     receive(sv[1], room, &found);
-    ask_for(&colours[0]);
-    ask_for(&colours[1]);
+    ask_whether_open(&colours[0]);
+    ask_whether_open(&colours[1]);
 
     close_found(&found);
     close_colours(colours, 2);
