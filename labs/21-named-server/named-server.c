@@ -334,6 +334,7 @@ static void answer_until_end(const char *name, int to_client)
     int n = read_text(name, to_client, text);
 
     while (n > 0) {
+        /* toupper() takes no negative number, and a char may be negative. */
         for (int i = 0; i < n; i++)
             text[i] = (char)toupper((unsigned char)text[i]);
         announce_and_write(name, to_client, text, n);
