@@ -45,6 +45,15 @@ static int connect_to(int fd, const struct sockaddr_un *address)
     return connect(fd, (const struct sockaddr *)address, sizeof(*address));
 }
 
+/* There must be no file of this name. */
+static void bind_first(int fd)
+{
+    int bound = CHECK(bind_to(fd, &server_address));
+
+    say("bind(listener, \"%s\") = %d", server_address.sun_path, bound);
+}
+
+/* There may be a file. */
 static void try_to_bind(int fd)
 {
     const char *result = RESULT(bind_to(fd, &server_address), EADDRINUSE);
@@ -59,13 +68,11 @@ static void start_to_listen(int fd)
     say("listen(listener) = %d", listening);
 }
 
-/* There must be no file of this name. */
 static int open_server(void)
 {
     int listener = new_socket();
 
-    int bound = CHECK(bind_to(listener, &server_address));
-    say("bind(listener, \"%s\") = %d", server_address.sun_path, bound);
+    bind_first(listener);
     start_to_listen(listener);
     return listener;
 }
@@ -114,10 +121,13 @@ static void accept_client(int listener)
     CHECK(close(to_client));
 }
 
-/* Nobody is in the queue. Without O_NONBLOCK, accept() would wait. */
+/* Nobody is in the queue. Without O_NONBLOCK, accept() would wait. The listener
+ * keeps the flag. */
 static void accept_nobody(int listener)
 {
-    CHECK(fcntl(listener, F_SETFL, O_NONBLOCK));
+    int flags = CHECK(fcntl(listener, F_GETFL));
+
+    CHECK(fcntl(listener, F_SETFL, flags | O_NONBLOCK));
     const char *result = RESULT(accept(listener, NULL, NULL), EAGAIN);
     say("accept(listener) = %s", result);
 }
@@ -244,7 +254,7 @@ static void ask_between_bind_and_listen(void)
     int old = new_socket();
 
     role("old");
-    try_to_bind(old);
+    bind_first(old);
 
     role("new");
     ask_by_connect();
@@ -270,7 +280,7 @@ static void make_stale_file(void)
     int listener = new_socket();
 
     role("dead");
-    try_to_bind(listener);
+    bind_first(listener);
     int closed = CHECK(close(listener));
     say("close(listener) = %d", closed);
 }
