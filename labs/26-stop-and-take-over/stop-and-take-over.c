@@ -1,12 +1,14 @@
 /*
  * 26-stop-and-take-over -- how does a server end without harm to its clients?
  *
- * close(listener) throws out the clients that wait in the queue. shutdown()
- * lets nobody else in, and accept() still returns those who wait. When accept()
+ * When the last descriptor of the listener is closed, also by the end of the
+ * server, the clients that wait in the queue are thrown out. shutdown() lets
+ * nobody else in, and accept() still returns those who wait. When accept()
  * fails with EINVAL, the queue is empty, and the server can end. shutdown()
- * also wakes a thread that waits in accept(). If a new server has a copy of the
- * listener, it has the queue, too. If it has a listener of its own, rename()
- * gives it the name in one step, and the old server empties its own queue.
+ * also ends the accept() of another thread, whether it waits there already or
+ * comes later. If a new server has a copy of the listener, it has the queue,
+ * too. If it has a listener of its own, rename() gives it the name in one step,
+ * and the old server empties its own queue.
  *
  *     client ----> "server.sock" ----> [ queue ] ----> accept()    server
  *                  unlink(),           shutdown(): nobody else
@@ -63,7 +65,8 @@ static int open_server(const struct sockaddr_un *address)
     return listener;
 }
 
-/* A client that is connected, and waits to be accepted. */
+/* A client that is connected, and waits to be accepted. From here on the
+ * process speaks as this client: the caller names its role again. */
 static int open_client(const char *name)
 {
     int to_server = new_socket();
@@ -121,7 +124,21 @@ static void accept_nobody(int listener)
     say("accept(listener) = %s", result);
 }
 
-/* ---- Step 1. One process plays all roles here and in step 2. ---- */
+/* ---- Step 1. The server is a process of its own, and is killed. ---- */
+
+/* It sends a dot when it listens. When the other end of the pair is closed, it
+ * kills itself: a crash just when the lab wants one. */
+static _Noreturn void run_killed_server(int to_clients)
+{
+    char byte;
+
+    open_server(&server_address);
+    CHECK(send(to_clients, ".", 1, 0));
+    CHECK(recv(to_clients, &byte, 1, 0));    // returns 0
+    say("kill(getpid(), SIGKILL) ...");
+    CHECK(kill(getpid(), SIGKILL));
+    _exit(EXIT_FAILURE);    // never comes to this
+}
 
 static void read_twice(const char *name, int to_server)
 {
@@ -135,16 +152,26 @@ static void read_twice(const char *name, int to_server)
 }
 
 /* Two clients are in the queue. bob has written, carol has not. */
-static void close_with_a_queue(void)
+static void kill_with_a_queue(void)
 {
-    role("server");
-    int listener = open_server(&server_address);
+    int sv[2];
+    char dot;
+
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, sv));
+    pid_t server = CHECK(fork());
+    if (server == 0) {
+        role("server");
+        CHECK(close(sv[0]));
+        run_killed_server(sv[1]);
+    }
+    CHECK(close(sv[1]));
+    CHECK(recv(sv[0], &dot, 1, 0));
     int bob = open_client("bob");
     write_text("to_server", bob, "cake");
     int carol = open_client("carol");
 
-    role("server");
-    close_listener(listener);
+    CHECK(close(sv[0]));
+    CHECK(waitpid(server, NULL, 0));    // reap() would want it to succeed
     read_twice("bob", bob);
     read_twice("carol", carol);
 
@@ -153,10 +180,12 @@ static void close_with_a_queue(void)
     CHECK(unlink(server_address.sun_path));
 }
 
-/* bob is in the queue. carol comes too late. The listener has no O_NONBLOCK. */
+/* ---- Step 2. One process plays all roles. ---- */
+
+/* bob is in the queue. eve comes too late. The listener has no O_NONBLOCK. */
 static void shut_down_with_a_queue(void)
 {
-    int carol = new_socket();
+    int eve = new_socket();
 
     role("server");
     int listener = open_server(&server_address);
@@ -165,9 +194,8 @@ static void shut_down_with_a_queue(void)
 
     role("server");
     shut_down_listener(listener);
-    role("carol");
-    const char *result =
-        RESULT(connect_to(carol, &server_address), ECONNREFUSED);
+    role("eve");
+    const char *result = RESULT(connect_to(eve, &server_address), ECONNREFUSED);
     say("connect(\"%s\") = %s", server_address.sun_path, result);
 
     role("server");
@@ -178,7 +206,7 @@ static void shut_down_with_a_queue(void)
     read_text("to_server", bob);
 
     CHECK(close(bob));
-    CHECK(close(carol));
+    CHECK(close(eve));
     CHECK(close(to_bob));
     CHECK(close(listener));
     CHECK(unlink(server_address.sun_path));
@@ -252,12 +280,12 @@ static void stop_by_signal(void)
     CHECK(kill(server, SIGTERM));
     reap(server);
 
-    role("bob");
-    int bob = new_socket();
-    const char *result = RESULT(connect_to(bob, &server_address), ENOENT);
+    role("eve");
+    int eve = new_socket();
+    const char *result = RESULT(connect_to(eve, &server_address), ENOENT);
     say("connect(\"%s\") = %s", server_address.sun_path, result);
 
-    CHECK(close(bob));
+    CHECK(close(eve));
     CHECK(close(sv[0]));
 }
 
@@ -302,7 +330,9 @@ static void wait_for_dot(int fd)
 
 /* It has the listener and the lock, because fork() has copied all descriptors.
  * The first dot comes when the old server has closed both, and the third
- * server has been refused. The second dot comes when eve is connected. */
+ * server has been refused. The second dot comes when eve is connected. accept()
+ * would wait for her, too. But if she cannot connect, her own line comes first.
+ */
 static _Noreturn void run_successor(int listener, int from_first)
 {
     role("new");
@@ -421,13 +451,13 @@ static void hand_over_the_name(void)
 
 int main(void)
 {
-    step("The server closes its listener. What do waiting clients read?");
-    close_with_a_queue();
+    step("The server is killed. What do waiting clients read?");
+    kill_with_a_queue();
 
     step("The server shuts its listener down. Whom does it still get?");
     shut_down_with_a_queue();
 
-    step("SIGTERM comes. What ends the waiting in accept()?");
+    step("SIGTERM comes. What does the worker's accept() return?");
     stop_by_signal();
 
     step("A new server has a copy of the listener. Who answers bob?");
