@@ -297,8 +297,8 @@ static void ask_for_length(void)
 /* Two digits for the length, then the text, and so on. */
 static const char stream_of_messages[] = "03dig04fill";
 
-/* These digits are the program's own. A length from somebody else must be
- * checked first: see lab 5. */
+/* These digits are the program's own, and were sent in one piece. Those of
+ * somebody else must be checked, and may need more than one recv(): lab 5. */
 static size_t receive_length(int fd)
 {
     char digits[3];
