@@ -184,6 +184,7 @@ static void whose_buffer(int type)
 /* sv[0] can send no more. sv[1] has not sent anything yet. */
 static void other_direction(int type)
 {
+    const char *text = "stop";
     int sv[2];
 
     open_pair(type, sv);
@@ -191,8 +192,8 @@ static void other_direction(int type)
     const char *result =
         RESULT(send(sv[0], message, MESSAGE, MSG_DONTWAIT), EAGAIN);
     say("send(sv[0], %d bytes) = %s", MESSAGE, result);
-    result = RESULT(send(sv[1], "stop", 4, MSG_DONTWAIT), EAGAIN);
-    say("send(sv[1], \"stop\") = %s", result);
+    result = RESULT(send(sv[1], text, strlen(text), MSG_DONTWAIT), EAGAIN);
+    say("send(sv[1], \"%s\") = %s", text, result);
 
     close_pair(sv);
 }
@@ -216,9 +217,12 @@ static int drain_until_pollout(const int sv[2])
 {
     struct pollfd polled = {.fd = sv[0], .events = POLLOUT};
     int bytes = 0;
+    int ready = CHECK(poll(&polled, 1, 0));
 
-    while (CHECK(poll(&polled, 1, 0)) == 0)
+    while (ready == 0) {
         bytes += recv_if_any(sv[1]);
+        ready = CHECK(poll(&polled, 1, 0));
+    }
     return bytes;
 }
 

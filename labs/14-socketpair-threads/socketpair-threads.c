@@ -53,8 +53,8 @@ static void *answer(void *arg)
 }
 
 /* How many threads this process has. /proc/self/task has a directory for each
- * of them, and st_nlink is the number of these directories, plus 2. See
- * proc(5). */
+ * of them (see proc(5)), and there Linux makes st_nlink the number of these
+ * directories, plus 2. */
 static int count_threads(void)
 {
     struct stat task;
@@ -71,7 +71,8 @@ static void question_and_answer(void)
 
     CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, sv));
     CHECK_PTHREAD(pthread_create(&thread, NULL, answer, &sv[1]));
-    say("threads in /proc/self/task: %d", count_threads());
+    int threads = count_threads();
+    say("threads in /proc/self/task: %d", threads);
 
     write_text(sv[0], "how are you?");
     read_text(sv[0]);
@@ -255,7 +256,9 @@ static void *answer_with_number(void *arg)
 }
 
 /* The child does what main does in step 1: it writes to sv[0], and reads the
- * answer there. Main only waits for the child and for the thread. */
+ * answer there. Main only waits for the child and for the thread. The child may
+ * call printf() although its parent has two threads: the other one holds no
+ * lock of the C library, because it prints nothing before the child asks. */
 static void child_asks(void)
 {
     const char *question = "which number?";
@@ -265,12 +268,14 @@ static void child_asks(void)
     CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, sv));
     number = 1;
     CHECK_PTHREAD(pthread_create(&thread, NULL, answer_with_number, &sv[1]));
-    say("threads in /proc/self/task: %d", count_threads());
+    int threads = count_threads();
+    say("threads in /proc/self/task: %d", threads);
 
     pid_t child = CHECK(fork());
     if (child == 0) {
         role("child");
-        say("threads in /proc/self/task: %d", count_threads());
+        threads = count_threads();
+        say("threads in /proc/self/task: %d", threads);
         // The child also keeps its sv[1]. But no thread of the child reads
         // there.
         number = 2;

@@ -23,6 +23,7 @@
 enum { SMALL_BUFFER = 8192, SENT = 50000 };
 
 static const char message[SENT];    // what is in it does not matter
+static const char last_byte[] = "!";
 
 /* A pair that has no room for the whole message, in either direction. */
 static void open_small_pair(int sv[2])
@@ -42,14 +43,15 @@ static void *reader(void *arg)
 {
     int fd = *(const int *)arg;
     char buf[SENT + 1];
+    char next[1];
 
     role("reader");
     say("recv(%zu bytes, MSG_WAITALL) ...", sizeof(buf));
     int n = CHECK(recv(fd, buf, sizeof(buf), MSG_WAITALL));
     say("recv(%zu bytes, MSG_WAITALL) = %d", sizeof(buf), n);
 
-    const char *result = RESULT(recv(fd, buf, 1, 0), EBADF);
-    say("recv(1 byte) = %s", result);
+    const char *result = RESULT(recv(fd, next, sizeof(next), 0), EBADF);
+    say("recv(%zu byte) = %s", sizeof(next), result);
     return NULL;
 }
 
@@ -77,6 +79,12 @@ static int copy_end(int sv[2])
     return copy;
 }
 
+/* MSG_NOSIGNAL: send() returns an error, and SIGPIPE does not come. */
+static const char *send_to_nobody(int fd)
+{
+    return RESULT(send(fd, last_byte, strlen(last_byte), MSG_NOSIGNAL), EPIPE);
+}
+
 /* The last byte is sent after close(). The reader's first recv() gets this byte
  * only if close() has not woken the reader. When the reader has ended, main
  * sends once more: is the socket closed now? */
@@ -87,13 +95,12 @@ static void close_own_end(void)
 
     int closed = CHECK(close(sv[1]));
     say("close(sv[1]) = %d", closed);
-    say("send(sv[0], \"!\") ...");
-    CHECK(send(sv[0], "!", 1, 0));
+    say("send(sv[0], \"%s\") ...", last_byte);
+    CHECK(send(sv[0], last_byte, strlen(last_byte), 0));
 
     CHECK_PTHREAD(pthread_join(thread, NULL));
-    // MSG_NOSIGNAL: send() returns an error, and SIGPIPE does not come.
-    const char *result = RESULT(send(sv[0], "!", 1, MSG_NOSIGNAL), EPIPE);
-    say("after pthread_join(): send(sv[0], \"!\") = %s", result);
+    const char *result = send_to_nobody(sv[0]);
+    say("after pthread_join(): send(sv[0], \"%s\") = %s", last_byte, result);
 
     CHECK(close(sv[0]));
 }
@@ -120,8 +127,8 @@ static void close_other_end_with_copy(void)
     int copy = copy_end(sv);
     int closed = CHECK(close(sv[0]));
     say("close(sv[0]) = %d", closed);
-    say("send(copy, \"!\"), close(copy) ...");
-    CHECK(send(copy, "!", 1, 0));
+    say("send(copy, \"%s\"), close(copy) ...", last_byte);
+    CHECK(send(copy, last_byte, strlen(last_byte), 0));
     CHECK(close(copy));
 
     CHECK_PTHREAD(pthread_join(thread, NULL));
@@ -137,8 +144,8 @@ static void shut_down_own_end(void)
     say("shutdown(sv[1], SHUT_RD) ...");
     CHECK(shutdown(sv[1], SHUT_RD));
     CHECK_PTHREAD(pthread_join(thread, NULL));
-    const char *result = RESULT(send(sv[0], "!", 1, MSG_NOSIGNAL), EPIPE);
-    say("send(sv[0], \"!\") = %s", result);
+    const char *result = send_to_nobody(sv[0]);
+    say("send(sv[0], \"%s\") = %s", last_byte, result);
 
     CHECK(close(sv[0]));
     CHECK(close(sv[1]));
@@ -154,8 +161,8 @@ static void shut_down_other_end_with_copy(void)
     say("shutdown(sv[0], SHUT_RDWR) ...");
     CHECK(shutdown(sv[0], SHUT_RDWR));
     CHECK_PTHREAD(pthread_join(thread, NULL));
-    const char *result = RESULT(send(copy, "!", 1, MSG_NOSIGNAL), EPIPE);
-    say("send(copy, \"!\") = %s", result);
+    const char *result = send_to_nobody(copy);
+    say("send(copy, \"%s\") = %s", last_byte, result);
 
     CHECK(close(copy));
     CHECK(close(sv[0]));
@@ -184,14 +191,14 @@ static void *writer(void *arg)
 static void shut_down_under_writer(void)
 {
     int sv[2];
-    char byte;
+    char byte[1];
     pthread_t thread;
 
     open_small_pair(sv);
     CHECK_PTHREAD(pthread_create(&thread, NULL, writer, &sv[1]));
 
-    int n = CHECK(recv(sv[0], &byte, 1, 0));
-    say("recv(sv[0], 1 byte) = %d", n);
+    int n = CHECK(recv(sv[0], byte, sizeof(byte), 0));
+    say("recv(sv[0], %zu byte) = %d", sizeof(byte), n);
     say("shutdown(sv[0], SHUT_RD) ...");
     CHECK(shutdown(sv[0], SHUT_RD));
 
