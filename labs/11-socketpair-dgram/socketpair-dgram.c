@@ -132,16 +132,20 @@ static void half_a_job(int type)
 }
 
 /* The flags that fcntl() reads and sets. */
+static const char *flags_name(int flags)
+{
+    if (flags == O_RDWR)
+        return "O_RDWR";
+    if (flags == (O_RDWR | O_NONBLOCK))
+        return "O_RDWR|O_NONBLOCK";
+    return "other flags";
+}
+
 static void say_flags(int fd)
 {
-    const char *name = "other flags";
     int flags = CHECK(fcntl(fd, F_GETFL));
 
-    if (flags == O_RDWR)
-        name = "O_RDWR";
-    if (flags == (O_RDWR | O_NONBLOCK))
-        name = "O_RDWR|O_NONBLOCK";
-    say("fcntl(sv[1], F_GETFL) = %s", name);
+    say("fcntl(sv[1], F_GETFL) = %s", flags_name(flags));
 }
 
 /* The control: bob does not wait, but he sets no flag. Eve only looks, because
@@ -167,8 +171,9 @@ static void one_call_does_not_wait(void)
 }
 
 /* Here bob sets the flag, with a descriptor of his own. He has exited when eve
- * begins. F_SETFL does not change O_RDWR. No other flag is set, so none is
- * lost. */
+ * begins. F_SETFL sets all flags that it can change: what is not among its
+ * flags is cleared, for everybody. So bob adds his flag to those that are
+ * set. */
 static void no_call_waits(void)
 {
     int sv[2];
@@ -180,8 +185,10 @@ static void no_call_waits(void)
         role("bob");
         CHECK(close(sv[0]));
 
-        int set = CHECK(fcntl(sv[1], F_SETFL, O_NONBLOCK));
-        say("fcntl(sv[1], F_SETFL, O_NONBLOCK) = %d", set);
+        int flags = CHECK(fcntl(sv[1], F_GETFL));
+        flags |= O_NONBLOCK;
+        int set = CHECK(fcntl(sv[1], F_SETFL, flags));
+        say("fcntl(sv[1], F_SETFL, %s) = %d", flags_name(flags), set);
         receive(sv[1], ROOM, 0);
         _exit(EXIT_SUCCESS);
     }
@@ -214,6 +221,8 @@ static void send_answer(const int sv[2], const char *name, const char *text)
     reap(worker);
 }
 
+/* A path may fill all of sun_path, and then there is no zero behind it. So a
+ * sender's path is printed with its largest length, here and in send_to(). */
 static struct sockaddr_un receive_from(int fd)
 {
     struct sockaddr_un sender = {0};
@@ -222,8 +231,9 @@ static struct sockaddr_un receive_from(int fd)
 
     int n = CHECK(
         recvfrom(fd, buf, sizeof(buf), 0, (struct sockaddr *)&sender, &length));
-    say("recvfrom(%zu bytes) = %d \"%.*s\" from \"%s\", %u bytes", sizeof(buf),
-        n, n, buf, sender.sun_path, length);
+    say("recvfrom(%zu bytes) = %d \"%.*s\" from \"%.*s\", %u bytes",
+        sizeof(buf), n, n, buf, (int)sizeof(sender.sun_path), sender.sun_path,
+        length);
     return sender;
 }
 
@@ -275,7 +285,8 @@ static void send_to(int fd, const char *text, const struct sockaddr_un *address)
         RESULT(sendto(fd, text, strlen(text), 0,
                       (const struct sockaddr *)address, sizeof(*address)),
                EPERM);
-    say("sendto(\"%s\", \"%s\") = %s", text, address->sun_path, result);
+    say("sendto(\"%s\", \"%.*s\") = %s", text, (int)sizeof(address->sun_path),
+        address->sun_path, result);
 }
 
 static int open_shop(void)
@@ -343,11 +354,11 @@ static void worker_and_shop(void)
 
 int main(void)
 {
-    step("Three jobs wait at one end. Which worker gets what?");
+    step("Jobs wait at one end. Which worker gets what?");
     three_jobs(SOCK_STREAM);
     three_jobs(SOCK_DGRAM);
 
-    step("A worker takes 5 bytes and is gone. What does the next one get?");
+    step("A worker takes part of a job and exits. What does the next one get?");
     half_a_job(SOCK_STREAM);
     half_a_job(SOCK_DGRAM);
 
