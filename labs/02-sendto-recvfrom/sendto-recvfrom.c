@@ -264,7 +264,8 @@ static void receive_numbers(int server)
     say("recv() until number %d has come ...", NUMBERS);
     while (last < NUMBERS) {
         int number = 0;
-        bytes += CHECK(recv(server, &number, sizeof(number), 0));
+        int n = CHECK(recv(server, &number, sizeof(number), 0));
+        bytes += n;
         count++;
         if (number != last + 1)
             out_of_sequence++;
@@ -306,16 +307,19 @@ static void nobody_reads(void)
     CHECK(setsockopt(client, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)));
 
     role("client");
-    int k = 1;
-    while (CHECK(send_if_room(client, k)) > 0)
+    int k = 0;
+    int n;
+    do {
         k++;
+        n = CHECK(send_if_room(client, k));
+    } while (n > 0);
     say_measured("the first number without room: k = %d", k);
     const char *result = RESULT(send_number(client, k, MSG_DONTWAIT), EAGAIN);
     say("sendto(k, MSG_DONTWAIT) = %s", result);
 
     say("sendto(k, 0) ...");
     pid_t reader = start_server(server, client);
-    int n = CHECK(send_number(client, k, 0));
+    n = CHECK(send_number(client, k, 0));
     say("sendto(k, 0) = %d", n);
     for (int number = k + 1; number <= NUMBERS; number++)
         CHECK(send_number(client, number, 0));
