@@ -15,6 +15,7 @@
  * See unix(7), bind(2), sendto(2), recvfrom(2).
  */
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -28,6 +29,14 @@ enum {
     SMALL_ROOM = 3,        // shorter than some
     NUMBERS = 100,         // that step 5 sends
     SMALL_BUFFER = 8192    // a send buffer that is full before all are sent
+};
+
+/* A path may fill sun_path, so that no zero is behind its last letter. To print
+ * another program's path, "%.*s" gets this number: it ends at a zero byte, or
+ * after so many letters. */
+enum {
+    PATH_ROOM =
+        sizeof(struct sockaddr_un) - offsetof(struct sockaddr_un, sun_path)
 };
 
 static const struct sockaddr_un server_address = {.sun_family = AF_UNIX,
@@ -67,7 +76,7 @@ static void send_text(int fd, const char *text, const struct sockaddr_un *to,
 {
     const struct sockaddr *address = (const struct sockaddr *)to;
 
-    say("sendto(\"%s\", \"%s\") ...", text, to->sun_path);
+    say("sendto(\"%s\", \"%.*s\") ...", text, PATH_ROOM, to->sun_path);
     CHECK(sendto(fd, text, strlen(text), 0, address, length));
 }
 
@@ -81,8 +90,8 @@ static struct sender receive(int fd, size_t room)
 
     int n = CHECK(recvfrom(fd, buf, room, 0, (struct sockaddr *)&from.address,
                            &from.length));
-    say("recvfrom(%zu bytes) = %d \"%.*s\" from \"%s\", %u bytes", room, n, n,
-        buf, from.address.sun_path, from.length);
+    say("recvfrom(%zu bytes) = %d \"%.*s\" from \"%.*s\", %u bytes", room, n, n,
+        buf, PATH_ROOM, from.address.sun_path, from.length);
     return from;
 }
 
@@ -152,7 +161,8 @@ static void client_without_name(void)
     role("server");
     struct sender from = receive(server, ROOM);
     const char *result = RESULT(send_answer(server, text, &from), ENOTCONN);
-    say("sendto(\"%s\", \"%s\") = %s", text, from.address.sun_path, result);
+    say("sendto(\"%s\", \"%.*s\") = %s", text, PATH_ROOM, from.address.sun_path,
+        result);
 
     role("carol");
     int bound = CHECK(bind(carol, (const struct sockaddr *)&carol_address,
@@ -163,7 +173,8 @@ static void client_without_name(void)
     role("server");
     from = receive(server, ROOM);
     int sent = CHECK(send_answer(server, text, &from));
-    say("sendto(\"%s\", \"%s\") = %d", text, from.address.sun_path, sent);
+    say("sendto(\"%s\", \"%.*s\") = %d", text, PATH_ROOM, from.address.sun_path,
+        sent);
     role("carol");
     receive(carol, ROOM);
 
@@ -194,12 +205,14 @@ static void client_is_gone(void)
 
     struct sender from = receive(server, ROOM);
     const char *result = RESULT(send_answer(server, text, &from), ECONNREFUSED);
-    say("sendto(\"%s\", \"%s\") = %s", text, from.address.sun_path, result);
+    say("sendto(\"%s\", \"%.*s\") = %s", text, PATH_ROOM, from.address.sun_path,
+        result);
 
     int removed = CHECK(unlink(ann_address.sun_path));
     say("unlink(\"%s\") = %d", ann_address.sun_path, removed);
     result = RESULT(send_answer(server, text, &from), ENOENT);
-    say("sendto(\"%s\", \"%s\") = %s", text, from.address.sun_path, result);
+    say("sendto(\"%s\", \"%.*s\") = %s", text, PATH_ROOM, from.address.sun_path,
+        result);
 
     close_and_unlink(server, &server_address);
 }
@@ -251,7 +264,8 @@ static void receive_numbers(int server)
     say("recv() until number %d has come ...", NUMBERS);
     while (last < NUMBERS) {
         int number = 0;
-        bytes += CHECK(recv(server, &number, sizeof(number), 0));
+        int n = CHECK(recv(server, &number, sizeof(number), 0));
+        bytes += n;
         count++;
         if (number != last + 1)
             out_of_sequence++;
@@ -293,16 +307,19 @@ static void nobody_reads(void)
     CHECK(setsockopt(client, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)));
 
     role("client");
-    int k = 1;
-    while (CHECK(send_if_room(client, k)) > 0)
+    int k = 0;
+    int n;
+    do {
         k++;
+        n = CHECK(send_if_room(client, k));
+    } while (n > 0);
     say_measured("the first number without room: k = %d", k);
     const char *result = RESULT(send_number(client, k, MSG_DONTWAIT), EAGAIN);
     say("sendto(k, MSG_DONTWAIT) = %s", result);
 
     say("sendto(k, 0) ...");
     pid_t reader = start_server(server, client);
-    int n = CHECK(send_number(client, k, 0));
+    n = CHECK(send_number(client, k, 0));
     say("sendto(k, 0) = %d", n);
     for (int number = k + 1; number <= NUMBERS; number++)
         CHECK(send_number(client, number, 0));
@@ -326,6 +343,6 @@ int main(void)
     step("The buffer is too short. What does the next recvfrom() bring?");
     short_buffer();
 
-    step("Nobody reads. What becomes of 100 datagrams?");
+    step("Nobody reads. What becomes of the datagrams?");
     nobody_reads();
 }

@@ -245,7 +245,8 @@ static void send_slowly(int fd, const char *bytes)
 
     say("send() for each byte of \"%s\" ...", bytes);
     for (const char *byte = bytes; *byte != '\0'; byte++) {
-        if (CHECK(recv(fd, &dot, 1, 0)) == 0)
+        int dots = CHECK(recv(fd, &dot, 1, 0));
+        if (dots == 0)
             return;    // only in edit 1: the receiver has given up
         CHECK(send(fd, byte, 1, 0));
     }

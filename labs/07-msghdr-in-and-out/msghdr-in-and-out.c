@@ -15,6 +15,7 @@
  * See recvmsg(2), unix(7), cmsg(3).
  */
 #define _GNU_SOURCE    // for struct ucred
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -23,7 +24,19 @@
 
 #include "../../common/lab.h"
 
-enum { ROOM = 64 };    // more bytes than anything that comes here
+enum {
+    ROOM = 64,    // more bytes than anything that comes here
+    PATH_ROOM =
+        sizeof(struct sockaddr_un) - offsetof(struct sockaddr_un, sun_path)
+};
+
+struct payment {
+    const char *sender;    // NULL if the sender has no name
+    const char *text;
+};
+
+static const struct payment payments[] = {
+    {"ann", "10"}, {"maryam", "15"}, {NULL, "20"}, {"eve", "25"}};
 
 static const struct sockaddr_un server_address = {.sun_family = AF_UNIX,
                                                   .sun_path = "server.sock"};
@@ -86,6 +99,14 @@ static void send_without_name(const char *text)
         _exit(EXIT_SUCCESS);
     }
     reap(child);
+}
+
+static void send_payment(const struct payment *payment)
+{
+    if (payment->sender)
+        send_with_name(payment->sender, payment->text);
+    else
+        send_without_name(payment->text);
 }
 
 /* msg_flags is a set of bits. This lab never meets more than one at a time. */
@@ -173,15 +194,8 @@ static void before_and_after(void)
     close_server(server);
 }
 
-static void four_senders(void)
-{
-    send_with_name("ann", "10");
-    send_with_name("maryam", "15");
-    send_without_name("20");
-    send_with_name("eve", "25");
-}
-
-/* Receives one payment, and says whose name is in the structure afterwards. */
+/* Receives one payment, and says whose name is in the structure afterwards. A
+ * path may fill sun_path, so that no zero is behind it: "%.*s" ends there. */
 static void receive_payment(int server, struct msghdr *msg)
 {
     const struct sockaddr_un *sender = msg->msg_name;
@@ -189,9 +203,9 @@ static void receive_payment(int server, struct msghdr *msg)
     int room = (int)msg->msg_namelen;
 
     int n = CHECK(recvmsg(server, msg, 0));
-    say("recvmsg() = %d \"%.*s\" from \"%s\", msg_namelen: %d => %d, "
+    say("recvmsg() = %d \"%.*s\" from \"%.*s\", msg_namelen: %d => %d, "
         "msg_flags: %s",
-        n, n, (char *)iov->iov_base, sender->sun_path, room,
+        n, n, (char *)iov->iov_base, PATH_ROOM, sender->sun_path, room,
         (int)msg->msg_namelen, flags_text(msg->msg_flags));
 }
 
@@ -211,10 +225,10 @@ static void name_room_once(void)
     };
 
     int server = open_server();
-    four_senders();
-
-    for (int i = 0; i < 4; i++)
+    for (size_t i = 0; i < ARRAY_LEN(payments); i++) {
+        send_payment(&payments[i]);
         receive_payment(server, &msg);
+    }
     close_server(server);
 }
 
@@ -283,17 +297,14 @@ static void control_room_twice(void)
  * forgets that iov_len is the room of the next call. */
 static void result_in_iov_len(void)
 {
+    const char *const amounts[] = {"10", "1492", "", "1815"};
     char buf[ROOM];
     struct iovec iov = {.iov_base = buf, .iov_len = sizeof(buf)};
     struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
 
     int server = open_server();
-    send_without_name("10");
-    send_without_name("1492");
-    send_without_name("");
-    send_without_name("1815");
-
-    for (int i = 0; i < 4; i++) {
+    for (size_t i = 0; i < ARRAY_LEN(amounts); i++) {
+        send_without_name(amounts[i]);
         size_t room = iov.iov_len;
         int n = CHECK(recvmsg(server, &msg, 0));
         say("recvmsg(%zu bytes) = %d \"%.*s\", msg_flags: %s", room, n, n, buf,
@@ -316,9 +327,8 @@ static void name_room_each_time(void)
     };
 
     int server = open_server();
-    four_senders();
-
-    for (int i = 0; i < 4; i++) {
+    for (size_t i = 0; i < ARRAY_LEN(payments); i++) {
+        send_payment(&payments[i]);
         msg.msg_namelen = sizeof(sender);    // the cure
         receive_payment(server, &msg);
     }
