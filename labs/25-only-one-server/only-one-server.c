@@ -318,7 +318,8 @@ static void accept_client(int listener)
 /* Nobody is in the queue. Without O_NONBLOCK, accept() would wait. */
 static void accept_nobody(int listener)
 {
-    CHECK(fcntl(listener, F_SETFL, O_NONBLOCK));
+    int flags = CHECK(fcntl(listener, F_GETFL));
+    CHECK(fcntl(listener, F_SETFL, flags | O_NONBLOCK));
     const char *result = RESULT(accept(listener, NULL, NULL), EAGAIN);
     say("accept(listener) = %s", result);
 }
