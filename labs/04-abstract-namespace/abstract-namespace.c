@@ -54,8 +54,9 @@ static socklen_t address_length(size_t path_bytes)
 }
 
 /* All processes of this machine share the abstract names. With the process
- * number in the name, two runs at the same time do not meet. The number gets
- * zeros in front, so that it always has seven digits. */
+ * number in the name, two runs at the same time do not meet, except in two
+ * containers that share the network. The number gets zeros in front, so that it
+ * always has seven digits. */
 static void choose_name(void)
 {
     char *letters = abstract_address.sun_path + 1;    // sun_path[0] stays zero
