@@ -340,6 +340,11 @@ static void pair_of_unix(void)
     int result = CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, sv));
     say("socketpair(AF_UNIX, SOCK_STREAM) = %d", result);
 
+    struct sockaddr_un own;
+    socklen_t length = sizeof(own);
+    CHECK(getsockname(sv[0], (struct sockaddr *)&own, &length));
+    say("getsockname(sv[0]) -> %u bytes", length);
+
     pid_t child = CHECK(fork());
     if (child == 0) {
         role("child");

@@ -142,8 +142,8 @@ static void send_on_dgram(void)
 }
 
 /* sv[1] stays open, but it neither sends nor receives any more. The flag
- * MSG_NOSIGNAL means: an error, but no SIGPIPE. SIGPIPE would end the lab here,
- * because each step() puts its own handler back. */
+ * MSG_NOSIGNAL means: an error, but no SIGPIPE. SIGPIPE would end the lab here:
+ * step() has replaced the handler of step 2 by one that ends the lab. */
 static void other_end_is_shut_down(int type)
 {
     int sv[2];

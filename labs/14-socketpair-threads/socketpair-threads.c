@@ -173,7 +173,8 @@ static void thread_closes(void)
 static int number;    // a pointer to this variable is sent
 
 /* The thread and the child do the same with the pointer that they receive. n is
- * 0 only in a child whose main has failed. A thread ends together with main. */
+ * 0 only in the child, and only if main has failed: then main's end is closed.
+ * If main fails, a thread is gone, too, and sees no 0. */
 static void follow_pointer(int fd)
 {
     int *pointer;
