@@ -256,6 +256,39 @@ static void flags_and_options(void)
     close_server(listener);
 }
 
+/* The listener ends. Both clients are in its queue. */
+static void end_listener(int listener, int carol_to_server, int dave_to_server)
+{
+    char byte;
+
+    role("server");
+    int closed = CHECK(close(listener));
+    say("close(listener) = %d", closed);
+
+    role("carol");
+    const char *result = RESULT(read(carol_to_server, &byte, 1), ECONNRESET);
+    say("read(to_server) = %s", result);
+    role("dave");
+    result = RESULT(read(dave_to_server, &byte, 1), ECONNRESET);
+    say("read(to_server) = %s", result);
+
+    CHECK(close(carol_to_server));
+    CHECK(close(dave_to_server));
+}
+
+/* The connection of ann ends. */
+static void end_connection(int to_client, int ann_to_server)
+{
+    char buf[ROOM];
+
+    role("server");
+    int closed = CHECK(close(to_client));
+    say("close(to_client) = %d", closed);
+    role("ann");
+    read_text("to_server", ann_to_server, buf);
+    CHECK(close(ann_to_server));
+}
+
 /* One process plays the server and four clients. ann is accepted. carol and
  * dave are in the queue, and dave has written nothing. Then the listener, the
  * file and ann's connection end, one after the other. After each end, the lines
@@ -277,18 +310,10 @@ static void without_listener(void)
     role("dave");
     int dave_to_server = open_client();
 
-    role("server");
-    int closed = CHECK(close(listener));
-    say("close(listener) = %d", closed);
-    role("carol");
-    const char *result =
-        RESULT(read(carol_to_server, buf, sizeof(buf)), ECONNRESET);
-    say("read(to_server) = %s", result);
-    role("dave");
-    result = RESULT(read(dave_to_server, buf, sizeof(buf)), ECONNRESET);
-    say("read(to_server) = %s", result);
+    end_listener(listener, carol_to_server, dave_to_server);
     role("bob");
-    result = RESULT(connect_to(bob_to_server, &server_address), ECONNREFUSED);
+    const char *result =
+        RESULT(connect_to(bob_to_server, &server_address), ECONNREFUSED);
     say("connect(\"%s\") = %s", path, result);
     role("ann");
     write_text("to_server", ann_to_server, "tea");
@@ -305,16 +330,8 @@ static void without_listener(void)
     role("ann");
     read_text("to_server", ann_to_server, buf);
 
-    role("server");
-    closed = CHECK(close(to_client));
-    say("close(to_client) = %d", closed);
-    role("ann");
-    read_text("to_server", ann_to_server, buf);
-
-    CHECK(close(ann_to_server));
+    end_connection(to_client, ann_to_server);
     CHECK(close(bob_to_server));
-    CHECK(close(carol_to_server));
-    CHECK(close(dave_to_server));
 }
 
 /* For a text that the other process waits for. Print first, then write: after

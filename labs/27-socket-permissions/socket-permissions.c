@@ -172,7 +172,7 @@ static void accept_all(int fd)
     }
     if (errno != EAGAIN)
         fail("accept()", __FILE__, __LINE__);
-    say("accept(fd), read(to_client) until EAGAIN: \"%.*s\"", (int)length,
+    say("accept(fd) until EAGAIN, read(to_client): \"%.*s\"", (int)length,
         names);
 }
 

@@ -156,7 +156,7 @@ static void accept_all(int listener)
     }
     if (errno != EAGAIN)
         fail("accept()", __FILE__, __LINE__);
-    say("accept(listener), recv(to_client) until EAGAIN: \"%.*s\"", (int)length,
+    say("accept(listener) until EAGAIN, recv(to_client): \"%.*s\"", (int)length,
         buf);
 }
 
