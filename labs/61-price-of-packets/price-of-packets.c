@@ -31,7 +31,7 @@
 
 #include "../../common/lab.h"
 
-enum { PAIRS = 2, TURNS = 5, WRITES = 50, SIZE = 64 };
+enum { PAIRS = 2, TURNS = 2, WRITES = 50, SIZE = 64 };
 
 struct server {
     int fd, family, type;
