@@ -170,10 +170,10 @@ one_line() {
 
 # That each edit of each lab makes a difference, break.sh proves, with the same
 # functions.
-@test "mend: each fault of some labs; and undone, it is the program again" {
+@test "mend: each fault of each lab; and undone, it is the program again" {
     cp -R "$origin/labs" "$origin/expected" .
     pretend
-    for lab in labs/{01,05,22}-*/; do
+    for lab in labs/[0-9]*/; do
         name=$(basename "$lab")
         edits=$(grep -c '^\*\*Edit ' "$lab/README.md")
         for ((edit = 1; edit <= edits; edit++)); do
