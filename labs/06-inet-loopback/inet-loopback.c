@@ -12,16 +12,15 @@
  * See unix(7), ip(7), tcp(7), udp(7), bind(2), accept(2), getsockname(2).
  */
 #include <arpa/inet.h>
-#include <net/if.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "../../common/lab.h"
+#include "../../common/loopback.h"
 
 /* An address of either family: `any`, `un` and `in` are the same bytes. bind(),
  * connect(), accept() and the others take `any`, and the length beside it. The
@@ -329,26 +328,6 @@ static void answer_a_datagram(struct address server)
 
     CHECK(close(client));
     close_server(fd, &server);
-}
-
-/* The loopback interface is called lo. If lo is down, its addresses may still
- * be there, and then connect() waits for an answer that never comes. */
-static void need_loopback(void)
-{
-    struct ifreq lo = {.ifr_name = "lo"};
-    int fd = socket(AF_INET, SOCK_DGRAM, 0);
-
-    if (fd == -1 && errno == EAFNOSUPPORT)
-        skip("this kernel has no AF_INET: try another machine");
-    CHECK(fd);
-    CHECK(ioctl(fd, SIOCGIFFLAGS, &lo));
-    if ((lo.ifr_flags & IFF_UP) == 0)
-        skip("the loopback interface is down: ip link set lo up");
-    int result = ioctl(fd, SIOCGIFADDR, &lo);
-    if (result == -1 && errno == EADDRNOTAVAIL)
-        skip("lo has no address: ip addr add 127.0.0.1/8 dev lo");
-    CHECK(result);
-    CHECK(close(fd));
 }
 
 /* Step 2 needs a second address of this machine. */

@@ -13,17 +13,16 @@
  */
 #define _GNU_SOURCE    // for struct ucred
 #include <arpa/inet.h>
-#include <net/if.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "../../common/lab.h"
+#include "../../common/loopback.h"
 
 /* An address of either family, as in lab 6. */
 struct address {
@@ -397,26 +396,6 @@ static void pair_of_inet(void)
 
     CHECK(close(peer));
     close_server(listener, &server);
-}
-
-/* The loopback interface is called lo. If lo is down, its addresses may still
- * be there, and then connect() waits for an answer that never comes. */
-static void need_loopback(void)
-{
-    struct ifreq lo = {.ifr_name = "lo"};
-    int fd = socket(AF_INET, SOCK_DGRAM, 0);
-
-    if (fd == -1 && errno == EAFNOSUPPORT)
-        skip("this kernel has no AF_INET: try another machine");
-    CHECK(fd);
-    CHECK(ioctl(fd, SIOCGIFFLAGS, &lo));
-    if ((lo.ifr_flags & IFF_UP) == 0)
-        skip("the loopback interface is down: ip link set lo up");
-    int result = ioctl(fd, SIOCGIFADDR, &lo);
-    if (result == -1 && errno == EADDRNOTAVAIL)
-        skip("lo has no address: ip addr add 127.0.0.1/8 dev lo");
-    CHECK(result);
-    CHECK(close(fd));
 }
 
 int main(void)

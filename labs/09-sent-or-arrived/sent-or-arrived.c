@@ -13,19 +13,18 @@
  */
 #define _GNU_SOURCE    // for sched_setaffinity()
 #include <arpa/inet.h>
-#include <net/if.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <sched.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "../../common/lab.h"
+#include "../../common/loopback.h"
 
 /* An address of either family, as in lab 6. */
 struct address {
@@ -541,26 +540,6 @@ static void listener_full_tcp(void)
     CHECK(close(first));
     CHECK(close(second));
     CHECK(close(listener));
-}
-
-/* The loopback interface is called lo. If lo is down, its addresses may still
- * be there, and then connect() waits for an answer that never comes. */
-static void need_loopback(void)
-{
-    struct ifreq lo = {.ifr_name = "lo"};
-    int fd = socket(AF_INET, SOCK_DGRAM, 0);
-
-    if (fd == -1 && errno == EAFNOSUPPORT)
-        skip("this kernel has no AF_INET: try another machine");
-    CHECK(fd);
-    CHECK(ioctl(fd, SIOCGIFFLAGS, &lo));
-    if ((lo.ifr_flags & IFF_UP) == 0)
-        skip("the loopback interface is down: ip link set lo up");
-    int result = ioctl(fd, SIOCGIFADDR, &lo);
-    if (result == -1 && errno == EADDRNOTAVAIL)
-        skip("lo has no address: ip addr add 127.0.0.1/8 dev lo");
-    CHECK(result);
-    CHECK(close(fd));
 }
 
 int main(void)

@@ -15,7 +15,6 @@
  */
 #define _GNU_SOURCE    // for struct tcp_info
 #include <arpa/inet.h>
-#include <net/if.h>
 #include <netinet/in.h>
 #ifdef __GLIBC__    // whose <netinet/tcp.h> does not have all of it
 #include <linux/tcp.h>
@@ -23,13 +22,13 @@
 #include <netinet/tcp.h>
 #endif
 #include <stdint.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "../../common/lab.h"
+#include "../../common/loopback.h"
 
 enum { PAIRS = 2, TURNS = 2, WRITES = 50, SIZE = 64 };
 
@@ -261,26 +260,6 @@ static void read_of_many(int family, int more)
     say_measured("the fastest recv(): %.1f us", in_microseconds(fastest));
     if (family == AF_INET)
         say_measured("packets for each recv(): %d", made / TURNS);
-}
-
-/* The loopback interface is called lo. If lo is down, its addresses may still
- * be there, and then connect() waits for an answer that never comes. */
-static void need_loopback(void)
-{
-    struct ifreq lo = {.ifr_name = "lo"};
-    int fd = socket(AF_INET, SOCK_DGRAM, 0);
-
-    if (fd == -1 && errno == EAFNOSUPPORT)
-        skip("this kernel has no AF_INET: try another machine");
-    CHECK(fd);
-    CHECK(ioctl(fd, SIOCGIFFLAGS, &lo));
-    if ((lo.ifr_flags & IFF_UP) == 0)
-        skip("the loopback interface is down: ip link set lo up");
-    int result = ioctl(fd, SIOCGIFADDR, &lo);
-    if (result == -1 && errno == EADDRNOTAVAIL)
-        skip("lo has no address: ip addr add 127.0.0.1/8 dev lo");
-    CHECK(result);
-    CHECK(close(fd));
 }
 
 int main(void)

@@ -15,7 +15,6 @@
  */
 #define _GNU_SOURCE    // for struct tcp_info and sched_setaffinity()
 #include <arpa/inet.h>
-#include <net/if.h>
 #include <netinet/in.h>
 #ifdef __GLIBC__    // the <netinet/tcp.h> of glibc lacks tcpi_data_segs_out
 #include <linux/tcp.h>
@@ -32,6 +31,7 @@
 #include <unistd.h>
 
 #include "../../common/lab.h"
+#include "../../common/loopback.h"
 
 enum { TRIPS = 20, TURN = 5, SMALL = 64, LARGE = 4096, PARTS = 5, PART = 16 };
 
@@ -358,26 +358,6 @@ static void join_on_tcp(void)
     say("packets: %d, %d B came", joined, came);
 
     close_pair(sv);
-}
-
-/* The loopback interface is called lo. If lo is down, its addresses may still
- * be there, and then connect() waits for an answer that never comes. */
-static void need_loopback(void)
-{
-    struct ifreq lo = {.ifr_name = "lo"};
-    int fd = socket(AF_INET, SOCK_DGRAM, 0);
-
-    if (fd == -1 && errno == EAFNOSUPPORT)
-        skip("this kernel has no AF_INET: try another machine");
-    CHECK(fd);
-    CHECK(ioctl(fd, SIOCGIFFLAGS, &lo));
-    if ((lo.ifr_flags & IFF_UP) == 0)
-        skip("the loopback interface is down: ip link set lo up");
-    int result = ioctl(fd, SIOCGIFADDR, &lo);
-    if (result == -1 && errno == EADDRNOTAVAIL)
-        skip("lo has no address: ip addr add 127.0.0.1/8 dev lo");
-    CHECK(result);
-    CHECK(close(fd));
 }
 
 int main(void)
