@@ -5,10 +5,10 @@
 #
 # The program gets an empty directory, LC_ALL=C, umask 022, no core file, room
 # for 1 MiB in any file, /dev/null as standard input (with --live: the terminal)
-# and TIMEOUT seconds (15, so that the watchdog of a lab comes first, which knows
-# more; 0 is for ever, as is a live class with LAB_PAUSE). A process that it
-# leaves is ended, named, and a failure; so is a file that it leaves although it
-# ended well.
+# and TIMEOUT seconds (15, so that the watchdog of a lab comes first, which
+# knows more; 0 is for ever, as is a live class with LAB_PAUSE). A process that
+# it leaves is ended, named, and a failure; so is a file that it leaves although
+# it ended well.
 #
 # With --keep what it prints goes to the files out and err in that directory;
 # with --live, too, it is also shown while it comes.
