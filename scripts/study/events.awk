@@ -307,6 +307,8 @@ function is_noise(i) {
         name[i] ~ /^(getp?pid|gettid)$/ ||
         (name[i] == "prctl" && args[i] ~ /^PR_SET_(NAME|PDEATHSIG|VMA)/) ||
         (name[i] ~ /stat|ioctl/ && args[i] ~ /^1[<,]/) ||
+        (name[i] ~ /poll$/ && args[i] ~ /, 64, (0|\{tv_sec=0)/) ||
+        (name[i] ~ /^wait/ && args[i] ~ /^-1, NULL, WNOHANG/) ||
         args[i] ~ /[<"]\/(usr\/)?lib|"\/etc\/ld/
 }
 

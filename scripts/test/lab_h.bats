@@ -186,7 +186,9 @@ leave_early() {
     plant 'step("Who may read?");
            CHECK(close(CHECK(open("file", O_CREAT | O_WRONLY, 0000))));
            if (geteuid() == 0) {
-               say("%d", CHECK(open("file", O_RDONLY)) > 2);
+               int file = CHECK(open("file", O_RDONLY));
+               say("%d", file > 2);
+               CHECK(close(file));
                CHECK(chown("file", 65534, 65534));
            }
            as_ordinary_user();
@@ -196,18 +198,39 @@ leave_early() {
     said 'main      -1 EACCES'
 }
 
-@test "open_descriptors counts those of the process, and not its own" {
-    plant 'step("How many?");
-           int before = open_descriptors();
-           int more = CHECK(dup(0));
-           say("%d, %d", open_descriptors() - before,
-               open_descriptors() - before);
-           CHECK(close(more));
-           say("%d", open_descriptors() - before);
-           for (int i = 3; i < 1024; i++) close(i);
-           say("%d", open_descriptors());' ''
+@test "a descriptor that a step leaves open is found, and its step named" {
+    plant 'step("What is left?"); say("one = 1");
+           CHECK(dup(0)); int two = CHECK(dup(0));
+           step("And now?"); CHECK(close(two)); say("two = 2");
+           step("And at the end?"); CHECK(dup(0)); say("three = 3");' \
+        $'1. What is left?\nmain      one = 1\n
+2. And now?\nmain      two = 2\n\n3. And at the end?\nmain      three = 3'
+    yields 1 by_hand env
+    said $'step 1: it leaves descriptors open: 2\n'
+    [[ $output != *'step 2:'* ]]
+    said 'step 3: it leaves descriptors open: 1'
+    said 'main      three = 3'
+    fails make -s check-90
+    said 'not ok - 90 planted: exit status 1'
+}
+
+@test "a child that a step does not wait for is found, and its step named" {
+    plant 'step("Who?"); pid_t child = CHECK(fork());
+           if (child == 0) _exit(0);
+           step("And now?"); reap(child);
+           step("And at the end?"); CHECK(fork());' ''
+    yields 1 by_hand env
+    said 'step 1: it does not wait for a child'
+    [[ $output != *'step 2:'* ]]
+    said 'step 3: it does not wait for a child'
+}
+
+@test "what the lab was started with, and what a child leaves, is no leak" {
+    plant 'int fd = CHECK(dup(0)); step("Who?"); pid_t child = CHECK(fork());
+           if (child == 0) { CHECK(dup(0)); exit(0); }
+           reap(child); CHECK(close(fd)); step("And now?");' ''
     passes by_hand env
-    said $'main      1, 1\nmain      0\nmain      3'
+    [[ $output != *step* ]]
 }
 
 @test "with LAB_PAUSE=1 and a terminal, a step waits for Enter" {
