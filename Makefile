@@ -26,6 +26,7 @@
 #                                linters, other compilers, an ordinary user
 #   Measure   make bench         what does a message cost? QUICK=1: in short
 #   Maintain  make accept-5      what lab 5 prints now is what is expected
+#             make check-kernels is it the same under older kernels? (qemu)
 #             make check-scripts make lint make moved
 #             make clean         remove build/
 

@@ -13,7 +13,7 @@ ifneq ($(and $(given),$(filter $(proofs),$(MAKECMDGOALS))),)
     $(error CALL, ERROR, EDIT and MENDED are for one lab: make shake-5 MENDED=1)
 endif
 
-.PHONY: $(proofs) lint check-all dev-tools
+.PHONY: $(proofs) lint check-all check-kernels dev-tools
 
 # For one lab they run on their own, live.
 define proofs_of
@@ -71,3 +71,10 @@ check-all: | dev-tools writable
 	@MOST=20 RUNS=20 scripts/judge.sh $(foreach proof,$(proofs),$(names:%=$(proof)/%)) \
 	    $(names:%=check/%) $(varied:build/%=%) $(script_tests) \
 	    $(linters:%=lint/%) as-user/all -- load/all
+
+# Each lab under older kernels, in qemu: of Debian 11, 12 and 13, or those named.
+KERNELS = bullseye bookworm trixie
+check-kernels: | writable
+	@$(MAKE) --no-print-directory -s -j$$(nproc) $(names:%=build/musl/%)
+	@status=0; for kernel in $(KERNELS); do scripts/prove/kernels.sh \
+	    "$$kernel" $(names:%=build/musl/%) || status=1; done; exit $$status
