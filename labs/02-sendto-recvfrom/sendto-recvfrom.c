@@ -297,8 +297,8 @@ static pid_t start_server(int server, int client)
  *
  * On some machines the queue takes more than NUMBERS datagrams. There the
  * client's send buffer is full before the queue is: until a datagram is
- * received, the kernel counts it, and some hundred bytes more, in the buffer of
- * its sender. */
+ * received, the kernel counts it, and several hundred bytes more, in the buffer
+ * of its sender. */
 static void nobody_reads(void)
 {
     const int size = SMALL_BUFFER;

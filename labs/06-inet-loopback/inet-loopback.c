@@ -321,7 +321,7 @@ static void answer_a_datagram(struct address server)
         sendto(fd, text, strlen(text), 0, &from.any, from.length), ENOTCONN);
     say("sendto(\"%s\", %s) = %s", text, text_of(&from), result);
 
-    if (from.length > 0) {    // otherwise the answer was not sent
+    if (from.length > 0) {    // 0 over AF_UNIX: no answer was sent
         role("client");
         read_text("client", client);
     }

@@ -150,7 +150,7 @@ static const char *flags_text(int flags)
  * for two, and a client that sends two could fill the server's table. With
  * MSG_CMSG_CLOEXEC, a program started by exec does not get the descriptor.
  * recvmsg() copies that flag into msg_flags, so it is left out there. */
-static int receive_with_descriptor(int peer)
+static int receive_with_descriptor(int to_client)
 {
     _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))];
     char text[64];
@@ -164,7 +164,7 @@ static int receive_with_descriptor(int peer)
     int descriptor = -1;
     size_t count = 0;
 
-    int n = CHECK(recvmsg(peer, &msg, MSG_CMSG_CLOEXEC));
+    int n = CHECK(recvmsg(to_client, &msg, MSG_CMSG_CLOEXEC));
 
     struct cmsghdr *beside = CMSG_FIRSTHDR(&msg);
     if (beside && beside->cmsg_level == SOL_SOCKET &&
@@ -190,6 +190,7 @@ static _Noreturn void send_pipe(const struct address *server)
     CHECK(pipe(ends));
     CHECK(write(ends[1], "hello", 5));
     send_with_descriptor(to_server, ends[0]);
+    say("exit ...");
     _exit(EXIT_SUCCESS);    // and the kernel closes the client's descriptors
 }
 
@@ -206,14 +207,14 @@ static void send_descriptor(struct address server)
     reap(child);
 
     role("server");
-    int peer = CHECK(accept(listener, NULL, NULL));
-    int descriptor = receive_with_descriptor(peer);
+    int to_client = CHECK(accept(listener, NULL, NULL));
+    int descriptor = receive_with_descriptor(to_client);
     if (descriptor != -1) {
         read_text("the descriptor", descriptor);
         CHECK(close(descriptor));
     }
 
-    CHECK(close(peer));
+    CHECK(close(to_client));
     close_server(listener, &server);
 }
 
@@ -260,16 +261,16 @@ static void ask_who_is_there(struct address server)
     }
 
     role("server");
-    int peer = CHECK(accept(listener, NULL, NULL));
-    read_text("peer", peer);
+    int to_client = CHECK(accept(listener, NULL, NULL));
+    read_text("to_client", to_client);
 
     int result =
-        CHECK(getsockopt(peer, SOL_SOCKET, SO_PEERCRED, &who, &length));
+        CHECK(getsockopt(to_client, SOL_SOCKET, SO_PEERCRED, &who, &length));
     say("getsockopt(SO_PEERCRED) = %d, pid: %s, uid: %s", result,
         name_of_process(who.pid, client), name_of_user(who.uid));
 
     reap(client);
-    CHECK(close(peer));
+    CHECK(close(to_client));
     close_server(listener, &server);
 }
 
@@ -286,6 +287,7 @@ static void run_client(int listener, const struct address *server, int error)
 
         int fd = CHECK(socket(server->any.sa_family, SOCK_STREAM, 0));
         int result = connect(fd, &server->any, server->length);
+        /* RESULT() wants the error's name. Here the error is a variable. */
         if (result == -1 && errno != error)
             fail("connect()", __FILE__, __LINE__);
         if (result == -1)
@@ -375,9 +377,10 @@ static void run_writer(int listener, const struct address *server,
     reap(child);
 }
 
-/* Without a pair, the parent opens a server for its child, and accepts one
- * connection. But eve is quicker than the child. She has been accepted before
- * the child calls connect(), so the order is always the same. */
+/* Without a pair, the parent opens a server for its child. But eve is quicker
+ * than the child. She has been accepted before the child calls connect(), so
+ * the order is always the same. The child waits until the parent accepts once
+ * more, for which a parent that wants one child has no reason. */
 static void pair_of_inet(void)
 {
     struct address server = loopback_address();
@@ -390,11 +393,14 @@ static void pair_of_inet(void)
 
     int listener = open_server(&server);
     run_writer(listener, &server, "eve", "from eve");
-    int peer = CHECK(accept(listener, NULL, NULL));
+    int first = CHECK(accept(listener, NULL, NULL));
     run_writer(listener, &server, "child", "from your child");
-    read_text("peer", peer);
+    read_text("first", first);
+    int second = CHECK(accept(listener, NULL, NULL));
+    read_text("second", second);
 
-    CHECK(close(peer));
+    CHECK(close(first));
+    CHECK(close(second));
     close_server(listener, &server);
 }
 

@@ -140,8 +140,8 @@ static void greet_and_close(struct connection connection)
     say("close(server) = %d", closed);
 }
 
-/* For each send() of a client, of whatever kind: if nobody can receive, there
- * is only an error, and no SIGPIPE. */
+/* For a send() of a client that may find nobody who can receive: there is only
+ * an error, and no SIGPIPE. */
 static const int no_sigpipe = MSG_NOSIGNAL;
 
 /* When end of file has come, the client knows that the server sends no more. */
@@ -160,7 +160,8 @@ static const char *word_if(int is_set, const char *word)
     return "";
 }
 
-/* The result of poll(), and all the words that it can put into revents here. */
+/* The result of poll(), and those of the four words that it has put into
+ * revents. */
 static void say_poll(const char *name, int n, int revents)
 {
     say("poll(%s) = %d%s%s%s%s", name, n, word_if(revents & POLLIN, " POLLIN"),
