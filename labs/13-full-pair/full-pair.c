@@ -239,7 +239,7 @@ static void read_a_little(void)
 
     int n = CHECK(recv(sv[1], buf, MESSAGE, MSG_DONTWAIT));
     say("recv(%d bytes) = %d", MESSAGE, n);
-    try_to_send(sv[0]);    // with this message there is no room again
+    try_to_send(sv[0]);    // this message fills the pair again
 
     int read = drain_until_pollout(sv);
     say_measured("recv() until POLLOUT: %d of %d bytes", read, all);

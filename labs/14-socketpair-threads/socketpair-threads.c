@@ -53,8 +53,7 @@ static void *answer(void *arg)
 }
 
 /* How many threads this process has. /proc/self/task has a directory for each
- * of them (see proc(5)), and there Linux makes st_nlink the number of these
- * directories, plus 2. */
+ * of them (see proc(5)). Its st_nlink is the number of threads, plus 2. */
 static int count_threads(void)
 {
     struct stat task;
@@ -173,8 +172,8 @@ static void thread_closes(void)
 static int number;    // a pointer to this variable is sent
 
 /* The thread and the child do the same with the pointer that they receive. n is
- * 0 only in the child, and only if main has failed: then main's end is closed.
- * If main fails, a thread is gone, too, and sees no 0. */
+ * 0 if main has failed: then main's end is closed. Only a child can see that,
+ * because a thread ends together with main. */
 static void follow_pointer(int fd)
 {
     int *pointer;

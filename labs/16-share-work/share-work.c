@@ -23,7 +23,7 @@
 
 #include "../../common/lab.h"
 
-enum { WORKERS = 3, JOBS = 6 };
+enum { WORKERS = 3, JOBS = 99 };
 
 enum { ROOM = 64 };    // more than any text that is sent here
 

@@ -65,7 +65,8 @@ static int open_server(void)
     return listener;
 }
 
-/* The file stays after close(), and the next bind() would fail. */
+/* The file stays after close(), and the next bind() would fail. So the file
+ * goes, too. */
 static void close_server(int listener)
 {
     CHECK(close(listener));

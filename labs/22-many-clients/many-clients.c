@@ -213,7 +213,7 @@ static void send_stars(struct client *client)
 {
     size_t wanted = client->to_send;
 
-    if (wanted > MANY)
+    if (wanted > MANY)    // stars[] has no more
         wanted = MANY;
     ssize_t n = send(client->fd, stars, wanted, MSG_NOSIGNAL);
     if (n == -1) {
