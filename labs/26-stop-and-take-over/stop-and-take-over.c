@@ -171,7 +171,7 @@ static void kill_with_a_queue(void)
     int carol = open_client("carol");
 
     CHECK(close(sv[0]));
-    CHECK(waitpid(server, NULL, 0));    // reap() would want it to succeed
+    CHECK(waitpid(server, NULL, 0));    // not reap(): it is killed on purpose
     read_twice("bob", bob);
     read_twice("carol", carol);
 
@@ -330,10 +330,9 @@ static void wait_for_dot(int fd)
 
 /* It has the listener and the lock, because fork() has copied all descriptors.
  * The first dot comes when the old server has closed both, and the third
- * server has been refused. The second dot comes when eve is connected. Without
- * this dot, accept() would wait for her. But on a listener that is shut down
- * (edit 2) accept() fails at once, and would end the lab before eve's connect()
- * is seen to fail. */
+ * server has been refused. The second dot comes when eve has tried to connect.
+ * It is there for edit 2: without it accept() would fail, and end the lab,
+ * before eve tries. */
 static _Noreturn void run_successor(int listener, int from_first)
 {
     role("new");

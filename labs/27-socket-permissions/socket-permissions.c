@@ -292,7 +292,8 @@ static void born_shut(void)
 }
 
 /* The thread second wants a file for everybody. One byte on the pair tells
- * first that it may go on, and one byte from first tells this thread. */
+ * first that it may go on, and one byte from first tells this thread the
+ * same. */
 static void *make_second_file(void *arg)
 {
     const int *to_first = arg;

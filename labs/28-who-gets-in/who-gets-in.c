@@ -205,9 +205,9 @@ static void remove_rooms(void)
     CHECK(rmdir("door"));
 }
 
-/* First the owner's digit of the file has everything but the bit that is
- * needed, and the other two digits have all. Then there is this bit and nothing
- * else. After that the same with a directory on the way to the file. */
+/* 0577: the owner of the file lacks only the bit that is needed. 0200: the
+ * owner has only this bit. Then the same with a directory on the way to the
+ * file: 0677 and 0100. */
 static void which_bits(void)
 {
     make_rooms();

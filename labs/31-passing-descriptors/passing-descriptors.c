@@ -47,17 +47,14 @@ static void send_descriptor(int to_receiver, int descriptor)
     CHECK(sendmsg(to_receiver, &msg, 0));
 }
 
-/* The lab never meets more than one flag at a time. */
+/* The lab never meets another flag, or more than one flag at a time. */
 static const char *flags_text(int flags)
 {
-    static char number[16];    // good until the next call
-
     if (flags & MSG_CMSG_CLOEXEC)
         return "MSG_CMSG_CLOEXEC";
     if (flags & MSG_CTRUNC)
         return "MSG_CTRUNC";
-    snprintf(number, sizeof(number), "%d", flags);
-    return number;
+    return flags == 0 ? "0" : "another flag";
 }
 
 /* Returns the descriptor that has come, or -1. There is room for one, and not
@@ -146,8 +143,8 @@ static const char *number_text(int number, int of_sender)
 }
 
 /* The number as bytes, and then the descriptor. The file is opened before sv[1]
- * is closed: then N is also the number that open() gives the receiver, which
- * has closed nothing yet. */
+ * is closed: so N is the lowest free number in the receiver, too, which still
+ * has both ends. */
 static void send_number(const int sv[2])
 {
     int notes = CHECK(open(notes_path, O_RDONLY));
