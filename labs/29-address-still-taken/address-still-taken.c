@@ -220,32 +220,47 @@ static void close_both(const char *first_role, int first_end,
 
 enum { NOT_LISTED = 0 };    // no state has this number
 
-/* The state of the connection with these two ports, as the kernel lists it:
- * first the socket's own address and port, then its peer's. All are hexadecimal
- * numbers. The address is not turned into the order of this machine's bytes,
- * and the port is. See proc(5). */
-static int find_state(in_port_t own_port, in_port_t peer_port)
+struct states {
+    int of_server;
+    int of_client;
+};
+
+/* One line of the list is one socket: first its own address and port, then its
+ * peer's, then its state. All are hexadecimal numbers. The address is not
+ * turned into the order of this machine's bytes, and the port is. See proc(5).
+ */
+static void look_at_line(const char *line, struct states *states)
 {
     uint32_t loopback = htonl(INADDR_LOOPBACK);
-    int found = NOT_LISTED;
+    unsigned own, own_port, peer, peer_port, state;
+
+    int fields = sscanf(line, " %*d: %x:%x %x:%x %x", &own, &own_port, &peer,
+                        &peer_port, &state);
+    if (fields != 5 || own != loopback || peer != loopback)
+        return;
+    if (own_port == ntohs(server_port) && peer_port == ntohs(client_port))
+        states->of_server = (int)state;
+    if (own_port == ntohs(client_port) && peer_port == ntohs(server_port))
+        states->of_client = (int)state;
+}
+
+/* The list may be long on a busy machine, so it is read in large pieces. */
+static struct states find_states(void)
+{
+    struct states states = {.of_server = NOT_LISTED, .of_client = NOT_LISTED};
+    char piece[4096];
     char line[256];
 
     FILE *list = fopen("/proc/net/tcp", "re");
     if (!list)
         fail("fopen(\"/proc/net/tcp\")", __FILE__, __LINE__);
-    while (fgets(line, sizeof(line), list)) {
-        unsigned own, port, peer, other_port, state;
-
-        int fields = sscanf(line, " %*d: %x:%x %x:%x %x", &own, &port, &peer,
-                            &other_port, &state);
-        if (fields == 5 && own == loopback && port == ntohs(own_port) &&
-            peer == loopback && other_port == ntohs(peer_port))
-            found = (int)state;
-    }
+    setvbuf(list, piece, _IOFBF, sizeof(piece));
+    while (fgets(line, sizeof(line), list))
+        look_at_line(line, &states);
     if (ferror(list))
         fail("fgets()", __FILE__, __LINE__);
     CHECK(fclose(list));
-    return found;
+    return states;
 }
 
 /* The states that this lab meets. */
@@ -261,23 +276,19 @@ static const char *state_name(int state)
     return number;
 }
 
-static void say_state(const char *own, in_port_t own_port, const char *peer,
-                      in_port_t peer_port)
-{
-    int state = find_state(own_port, peer_port);
-
-    if (state != NOT_LISTED)
-        say("/proc/net/tcp has: own port %s, peer's port %s, %s", own, peer,
-            state_name(state));
-}
-
 /* AF_UNIX has no such states. */
 static void say_connections(const struct address *server)
 {
     if (server->any.sa_family != AF_INET)
         return;
-    say_state("P", server_port, "Q", client_port);
-    say_state("Q", client_port, "P", server_port);
+
+    struct states states = find_states();
+    if (states.of_server != NOT_LISTED)
+        say("/proc/net/tcp has: own port P, peer's port Q, %s",
+            state_name(states.of_server));
+    if (states.of_client != NOT_LISTED)
+        say("/proc/net/tcp has: own port Q, peer's port P, %s",
+            state_name(states.of_client));
 }
 
 /* The second server tries while the first one listens, which is the control,
