@@ -1,290 +1,469 @@
 /*
  * 61-price-of-packets -- what is the price of packets?
  *
- * TCP sends packets even to itself. A late one might still come, so a port
- * stays taken for a while after its server. And every packet costs time; but
- * a program can ask for one packet with many writes (MSG_MORE), while AF_UNIX
- * queues each by itself.
+ * AF_UNIX puts what each send() brings into the peer's queue, by itself. TCP
+ * makes packets of it, and more packets say that these have come. The price is
+ * paid for each message or packet, much more than for each byte. So who has
+ * many small messages can join them: writev() joins them for both families,
+ * MSG_MORE only for TCP.
  *
- *     client ---- "server.sock" or 127.0.0.1, port ----> listener, peer
+ *     AF_UNIX    send()  ----------------------------->  [message]  recv()
+ *     TCP        send()  ---------- packet ----------->  [ bytes ]  recv()
+ *                        <--- "the bytes have come" --
  *
  * A line that begins with ~ is measured. Its figures are different on each run,
  * and only its words are compared.
  *
- * See socket(7), unix(7), tcp(7), clock_gettime(2).
+ * See unix(7), tcp(7), send(2), writev(2), getrusage(2), clock_gettime(2).
  */
-#define _GNU_SOURCE    // for struct tcp_info
+#define _GNU_SOURCE    // for struct tcp_info and sched_setaffinity()
 #include <arpa/inet.h>
 #include <netinet/in.h>
-#ifdef __GLIBC__    // whose <netinet/tcp.h> does not have all of it
+#ifdef __GLIBC__    // the <netinet/tcp.h> of glibc lacks tcpi_data_segs_out
 #include <linux/tcp.h>
 #else
 #include <netinet/tcp.h>
 #endif
-#include <stdint.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/un.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "../../common/lab.h"
 #include "../../common/loopback.h"
 
-enum { PAIRS = 2, TURNS = 2, WRITES = 50, SIZE = 64 };
+/* Steps 1 to 3 send a few messages, step 4 sends ten, and step 5 many. */
+enum { SIZE = 16, FEW = 5, TEN = 10, MANY = 50 };
 
-struct server {
-    int fd, family, type;
-    socklen_t len;
-    union {    // the address, of this length
-        struct sockaddr any;
-        struct sockaddr_un un;
-        struct sockaddr_in in;
-    };
+/* Two connected sockets. */
+struct connection {
+    int client;
+    int server;
 };
 
-/* Only here does the family matter. Port 0 lets bind() choose a free one. */
-static struct server opened(int family, int type)
+/* socketpair() makes no TCP sockets, so one socket connects to the other. With
+ * TCP_NODELAY each send() makes a packet at once. */
+static struct connection open_tcp(void)
 {
-    struct server it = {.family = family, .type = type, .len = sizeof(it.un)};
-
-    if (family == AF_UNIX) {
-        it.un = (struct sockaddr_un){.sun_family = AF_UNIX,
-                                     .sun_path = "server.sock"};
-    } else {
-        it.in.sin_family = AF_INET;
-        it.in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-        it.len = sizeof(it.in);
-    }
-    it.fd = CHECK(socket(family, type, 0));
-    int on = 1;    // or the next server's SO_REUSEADDR would be in vain
-    CHECK(setsockopt(it.fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)));
-    CHECK(bind(it.fd, &it.any, it.len));
-    CHECK(getsockname(it.fd, &it.any, &it.len));
-    CHECK(listen(it.fd, 1));
-    return it;
-}
-
-static void closed(const struct server *it)
-{
-    CHECK(close(it->fd));
-    if (it->family == AF_UNIX)
-        CHECK(unlink(it->un.sun_path));
-}
-
-static int connected(const struct server *to)
-{
-    int s = CHECK(socket(to->family, to->type, 0));
-    CHECK(connect(s, &to->any, to->len));
-    return s;
-}
-
-/* A new socket for the old address: what a program does that is run again. */
-static void restart(struct server *it)
-{
-    CHECK(close(it->fd));
-    it->fd = CHECK(socket(it->family, it->type, 0));
-    say("bind() = %s", RESULT(bind(it->fd, &it->any, it->len), EADDRINUSE));
-}
-
-/* The side that closes first keeps the address: in TCP it is in TIME_WAIT as
- * soon as it reads that the other has closed too. */
-static void serve(const struct server *it)
-{
-    int client = connected(it);
-    int peer = CHECK(accept(it->fd, NULL, NULL));
-    char byte;
-
-    CHECK(shutdown(peer, SHUT_WR));
-    say("the client's read() = %d", CHECK(read(client, &byte, 1)));
-    CHECK(close(client));
-    say("the server's read() = %d", CHECK(read(peer, &byte, 1)));
-    CHECK(close(peer));
-}
-
-static void serve_and_restart(struct server *it)
-{
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr *name = (struct sockaddr *)&address;
+    socklen_t length = sizeof(address);
+    struct connection connection;
     int on = 1;
 
-    serve(it);
-    restart(it);
-    CHECK(setsockopt(it->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)));
-    say("with SO_REUSEADDR, bind() = %s",
-        RESULT(bind(it->fd, &it->any, it->len), EADDRINUSE));
-    if (it->family == AF_UNIX) {
-        CHECK(unlink(it->un.sun_path));
-        int again = CHECK(bind(it->fd, &it->any, it->len));
-        say("after unlink(), bind() = %d", again);
-    }
+    int listener = CHECK(socket(AF_INET, SOCK_STREAM, 0));
+    CHECK(bind(listener, name, length));    // to a port that the kernel chooses
+    CHECK(getsockname(listener, name, &length));
+    CHECK(listen(listener, 1));
+
+    connection.client = CHECK(socket(AF_INET, SOCK_STREAM, 0));
+    CHECK(connect(connection.client, name, length));
+    connection.server = CHECK(accept(listener, NULL, NULL));
+    CHECK(close(listener));
+
+    CHECK(setsockopt(connection.client, IPPROTO_TCP, TCP_NODELAY, &on,
+                     sizeof(on)));
+    CHECK(setsockopt(connection.server, IPPROTO_TCP, TCP_NODELAY, &on,
+                     sizeof(on)));
+    return connection;
 }
 
-static void both(const char *question, void (*show)(struct server *it))
+static struct connection open_unix(void)
 {
-    step(question);
-    for (int i = 0; i < 2; i++) {
-        struct server it = opened(i == 0 ? AF_UNIX : AF_INET, SOCK_STREAM);
+    int sv[2];
 
-        role(i == 0 ? "AF_UNIX" : "AF_INET");
-        show(&it);
-        closed(&it);
-    }
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, sv));
+    struct connection connection = {.client = sv[0], .server = sv[1]};
+    return connection;
 }
 
-static int64_t nanoseconds(void)
+/* From here on, the lines are about this family. */
+static struct connection open_connection(int family)
+{
+    if (family == AF_UNIX) {
+        role("AF_UNIX");
+        return open_unix();
+    }
+    role("TCP");
+    return open_tcp();
+}
+
+static void close_connection(struct connection connection)
+{
+    CHECK(close(connection.client));
+    CHECK(close(connection.server));
+}
+
+/* MSG_WAITALL: what comes over TCP may come in pieces. */
+static int receive(int fd, int size)
+{
+    char buf[MANY * SIZE];
+
+    return CHECK(recv(fd, buf, (size_t)size, MSG_WAITALL));
+}
+
+/* The last of them does not say that more comes. */
+static void send_apart(int fd, int count, int flags)
+{
+    char message[SIZE] = "";
+
+    for (int i = 1; i < count; i++)
+        CHECK(send(fd, message, SIZE, flags));
+    CHECK(send(fd, message, SIZE, 0));
+}
+
+static void send_joined(int fd, int count)
+{
+    char message[SIZE] = "";
+    struct iovec parts[MANY];
+
+    for (int i = 0; i < count; i++)
+        parts[i] = (struct iovec){.iov_base = message, .iov_len = SIZE};
+    CHECK(writev(fd, parts, count));
+}
+
+/* How many packets this socket has sent. What had to be sent again, because the
+ * machine was busy, is counted once. */
+struct packets {
+    int all;
+    int with_data;
+};
+
+static struct packets count_packets(int fd)
+{
+    struct tcp_info info = {0};
+    socklen_t length = sizeof(info);
+    struct packets packets;
+
+    CHECK(getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length));
+    packets.all = (int)(info.tcpi_segs_out - info.tcpi_total_retrans);
+    packets.with_data =
+        (int)(info.tcpi_data_segs_out - info.tcpi_total_retrans);
+    return packets;
+}
+
+/* One thread plays both ends. Each message is answered before the next one is
+ * sent. */
+static void go_there_and_back(struct connection connection)
+{
+    int came = 0;
+    int back = 0;
+
+    for (int i = 0; i < FEW; i++) {
+        send_apart(connection.client, 1, 0);
+        came += receive(connection.server, SIZE);
+        send_apart(connection.server, 1, 0);
+        back += receive(connection.client, SIZE);
+    }
+    say("%d round trips of %d bytes: %d bytes came, %d came back", FEW, SIZE,
+        came, back);
+}
+
+static void packets_on_unix(void)
+{
+    struct tcp_info info = {0};
+    socklen_t length = sizeof(info);
+
+    struct connection connection = open_connection(AF_UNIX);
+    go_there_and_back(connection);
+    const char *result = RESULT(
+        getsockopt(connection.client, IPPROTO_TCP, TCP_INFO, &info, &length),
+        EOPNOTSUPP);
+    say("getsockopt(client, TCP_INFO) = %s", result);
+    close_connection(connection);
+}
+
+/* How many packets have no data, and say only that bytes have come, depends on
+ * time. */
+static void packets_on_tcp(void)
+{
+    struct connection connection = open_connection(AF_INET);
+    struct packets client = count_packets(connection.client);
+    struct packets server = count_packets(connection.server);
+    say("getsockopt(client, TCP_INFO) -> packets sent: %d, with data: %d",
+        client.all, client.with_data);
+
+    go_there_and_back(connection);
+    struct packets client_now = count_packets(connection.client);
+    struct packets server_now = count_packets(connection.server);
+    say("client, packets with data: %d => %d", client.with_data,
+        client_now.with_data);
+    say("server, packets with data: %d => %d", server.with_data,
+        server_now.with_data);
+    say_measured("client, packets without data: %d => %d",
+                 client.all - client.with_data,
+                 client_now.all - client_now.with_data);
+    say_measured("server, packets without data: %d => %d",
+                 server.all - server.with_data,
+                 server_now.all - server_now.with_data);
+    close_connection(connection);
+}
+
+/* The kernel's memory that messages from this socket take until they are read.
+ * On TCP the same request counts something else. See tcp(7), SIOCOUTQ. */
+static int memory(int fd)
+{
+    int bytes;
+
+    CHECK(ioctl(fd, TIOCOUTQ, &bytes));
+    return bytes;
+}
+
+/* The memory of one message alone, to compare with. */
+static int memory_of_one(struct connection connection)
+{
+    send_apart(connection.client, 1, 0);
+    int one = memory(connection.client);
+    receive(connection.server, SIZE);
+    return one;
+}
+
+/* Says what the messages took, and reads them. */
+static void say_memory(struct connection connection, int one)
+{
+    int all = memory(connection.client);
+
+    say_measured("memory of the kernel: %d bytes", all);
+    say("memory: %.1f x that of one message", (double)all / one);
+    int came = receive(connection.server, FEW * SIZE);
+    say("recv(%d bytes) = %d", FEW * SIZE, came);
+}
+
+static void wait_on_unix(void)
+{
+    struct connection connection = open_connection(AF_UNIX);
+    int one = memory_of_one(connection);
+
+    say("send(%d bytes), %d times ...", SIZE, FEW);
+    send_apart(connection.client, FEW, 0);
+    say_memory(connection, one);
+
+    close_connection(connection);
+}
+
+static void wait_on_tcp(void)
+{
+    struct connection connection = open_connection(AF_INET);
+
+    struct packets before = count_packets(connection.client);
+    say("send(%d bytes), %d times ...", SIZE, FEW);
+    send_apart(connection.client, FEW, 0);
+    struct packets after = count_packets(connection.client);
+    say("packets with data: %d", after.with_data - before.with_data);
+    int came = receive(connection.server, FEW * SIZE);
+    say("recv(%d bytes) = %d", FEW * SIZE, came);
+
+    close_connection(connection);
+}
+
+static void join_on_unix(void)
+{
+    struct connection connection = open_connection(AF_UNIX);
+    int one = memory_of_one(connection);
+
+    say("send(%d bytes, MSG_MORE), %d times, the last without ...", SIZE, FEW);
+    send_apart(connection.client, FEW, MSG_MORE);
+    say_memory(connection, one);
+
+    say("writev(%d x %d bytes) ...", FEW, SIZE);
+    send_joined(connection.client, FEW);
+    say_memory(connection, one);
+
+    close_connection(connection);
+}
+
+/* TCP does not wait for ever for what MSG_MORE has promised. If the machine is
+ * so busy that the last send() comes 0.2 seconds later, there are two packets.
+ * So the first count is measured. */
+static void join_on_tcp(void)
+{
+    struct connection connection = open_connection(AF_INET);
+
+    say("send(%d bytes, MSG_MORE), %d times, the last without ...", SIZE, FEW);
+    send_apart(connection.client, FEW, MSG_MORE);
+    struct packets more = count_packets(connection.client);
+    say_measured("packets with data: %d", more.with_data);
+    int came = receive(connection.server, FEW * SIZE);
+    say("recv(%d bytes) = %d", FEW * SIZE, came);
+
+    say("writev(%d x %d bytes) ...", FEW, SIZE);
+    send_joined(connection.client, FEW);
+    struct packets all = count_packets(connection.client);
+    say("packets with data: %d", all.with_data - more.with_data);
+    came = receive(connection.server, FEW * SIZE);
+    say("recv(%d bytes) = %d", FEW * SIZE, came);
+
+    close_connection(connection);
+}
+
+/* From here on, this process and its children run on one processor. If there
+ * were several, the answer might be there before the parent has fallen asleep,
+ * and then nobody has to wake up. See sched_setaffinity(2). */
+static void stay_on_one_processor(void)
+{
+    int processor = CHECK(sched_getcpu());
+    cpu_set_t one;
+
+    CPU_ZERO(&one);
+    CPU_SET((size_t)processor, &one);
+    CHECK(sched_setaffinity(0, sizeof(one), &one));
+}
+
+/* How often the processor went from this process to another one: because this
+ * process fell asleep (ru_nvcsw), or because another process was to run at once
+ * (ru_nivcsw). */
+static long context_switches(void)
+{
+    struct rusage usage;
+
+    CHECK(getrusage(RUSAGE_SELF, &usage));
+    return usage.ru_nvcsw + usage.ru_nivcsw;
+}
+
+/* The child answers `count` times, each time as soon as it has `size` bytes. */
+static _Noreturn void answer(int to_parent, int count, int size)
+{
+    role("child");
+    for (int i = 0; i < count; i++) {
+        receive(to_parent, size);
+        send_apart(to_parent, 1, 0);
+    }
+    _exit(EXIT_SUCCESS);
+}
+
+/* `turns` times, the parent sends `count` messages by one call, and waits for
+ * one answer. */
+static void ask_child(int family, int turns, int count)
+{
+    int calls = 0;
+    int back = 0;
+
+    struct connection connection = open_connection(family);
+    pid_t child = CHECK(fork());
+    if (child == 0) {
+        CHECK(close(connection.client));
+        answer(connection.server, turns, count * SIZE);
+    }
+    CHECK(close(connection.server));
+
+    say("%d times: writev(%d x %d bytes), recv() ...", turns, count, SIZE);
+    long before = context_switches();
+    for (int i = 0; i < turns; i++) {
+        send_joined(connection.client, count);
+        calls++;
+        back += receive(connection.client, SIZE);
+        calls++;
+    }
+    long after = context_switches();
+    say("system calls of the parent: %d, bytes back: %d", calls, back);
+    say_measured("context switches of the parent: %ld", after - before);
+
+    reap(child);
+    CHECK(close(connection.client));
+}
+
+static double microseconds(void)
 {
     struct timespec now;
 
     CHECK(clock_gettime(CLOCK_MONOTONIC, &now));
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+    return 1e6 * (double)now.tv_sec + 1e-3 * (double)now.tv_nsec;
 }
 
-static double in_microseconds(int64_t nanoseconds)
+/* The three ways of step 5. */
+enum way { APART, WITH_MORE, JOINED };
+
+static const char *name_of(enum way way)
 {
-    return (double)nanoseconds / 1000;
+    if (way == APART)
+        return "send()";
+    if (way == WITH_MORE)
+        return "send(MSG_MORE)";
+    return "writev()";
 }
 
-static void open_pair(int family, int type, int ends[2])
+static void send_many(int fd, enum way way)
 {
-    struct server it = opened(family, type);
-    int on = 1;
-
-    ends[0] = connected(&it);
-    ends[1] = CHECK(accept(it.fd, NULL, NULL));
-    if (family == AF_INET)
-        for (int i = 0; i < 2; i++)
-            CHECK(
-                setsockopt(ends[i], IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)));
-    closed(&it);
+    if (way == APART)
+        send_apart(fd, MANY, 0);
+    if (way == WITH_MORE)
+        send_apart(fd, MANY, MSG_MORE);
+    if (way == JOINED)
+        send_joined(fd, MANY);
 }
 
-static void close_pair(const int ends[2])
+/* One thread plays both ends, so this is the cost of the calls alone. What has
+ * come is looked at with MSG_PEEK before the reading is timed: so the time does
+ * not include waiting. The fastest of several turns counts, because the others
+ * met with something else. The answer at the end of a turn acknowledges all:
+ * otherwise a packet of this turn could come amid the next one. */
+static void time_many(int family, enum way way)
 {
-    CHECK(close(ends[0]));
-    CHECK(close(ends[1]));
-}
-
-/* One thread plays both ends. Between two, the scheduler would be measured. The
- * fastest counts, because the others met with something else; and there are
- * several pairs, because one pair may be slower than another. */
-static void round_trips(int family, int type, const char *name)
-{
-    char buf[SIZE] = "";
-    int64_t fastest = INT64_MAX;
+    enum { TURNS = 5 };
+    char buf[MANY * SIZE];
+    double sending = 1e9;
+    double reading = 1e9;
     int came = 0;
 
-    for (int i = 0; i < PAIRS; i++) {
-        int ends[2];
+    struct connection connection = open_connection(family);
+    for (int turn = 0; turn < TURNS; turn++) {
+        double start = microseconds();
+        send_many(connection.client, way);
+        double sent = microseconds();
 
-        open_pair(family, type, ends);
-        for (int turn = 0; turn < TURNS; turn++) {
-            int64_t start = nanoseconds();
+        CHECK(
+            recv(connection.server, buf, sizeof(buf), MSG_PEEK | MSG_WAITALL));
+        double ready = microseconds();
+        came += receive(connection.server, MANY * SIZE);
+        double end = microseconds();
 
-            CHECK(send(ends[0], buf, SIZE, 0));
-            came += CHECK(recv(ends[1], buf, SIZE, 0));
-            CHECK(send(ends[1], buf, SIZE, 0));
-            came += CHECK(recv(ends[0], buf, SIZE, 0));
-
-            int64_t taken = nanoseconds() - start;
-            if (taken < fastest)
-                fastest = taken;
-        }
-        close_pair(ends);
+        if (sent - start < sending)
+            sending = sent - start;
+        if (end - ready < reading)
+            reading = end - ready;
+        send_apart(connection.server, 1, 0);
+        receive(connection.client, SIZE);
     }
-    say("%s: %d round trips of %d B: %d B came", name, PAIRS * TURNS, SIZE,
+    say("%d messages by %s, %d times: %d bytes came", MANY, name_of(way), TURNS,
         came);
-    say_measured("%s: the fastest round trip: %.1f us", name,
-                 in_microseconds(fastest));
-}
-
-/* The packets with data that this socket has sent so far. */
-static int packets(int fd)
-{
-    struct tcp_info info = {0};
-    socklen_t len = sizeof(info);
-
-    CHECK(getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len));
-    return (int)info.tcpi_data_segs_out;
-}
-
-/* With MSG_MORE TCP waits for the last write, and sends one packet; AF_UNIX
- * ignores it. */
-static void write_many(int fd, int more)
-{
-    char buf[SIZE] = "";
-
-    for (int i = 1; i < WRITES; i++)
-        CHECK(send(fd, buf, SIZE, more));
-    CHECK(send(fd, buf, SIZE, 0));
-}
-
-/* Only the read is timed, and only once all has come. The reply acknowledges
- * it: otherwise that packet could come amid the next writes, and TCP would send
- * what it has, MSG_MORE or not. */
-static int64_t time_of_read(const int ends[2], int *came)
-{
-    char buf[WRITES * SIZE] = "";
-
-    CHECK(recv(ends[1], buf, sizeof(buf), MSG_WAITALL | MSG_PEEK));
-    int64_t start = nanoseconds();
-    *came = CHECK(recv(ends[1], buf, sizeof(buf), MSG_WAITALL));
-    int64_t taken = nanoseconds() - start;
-
-    CHECK(send(ends[1], buf, 1, 0));
-    CHECK(recv(ends[0], buf, 1, 0));
-    return taken;
-}
-
-/* How many packets TCP makes depends on when the acknowledgements come, so they
- * are measured, too: those of the last pair, divided by its turns. */
-static void read_of_many(int family, int more)
-{
-    const char *flags = more ? "MSG_MORE" : "0";
-    int64_t fastest = INT64_MAX;
-    int came = 0;
-    int made = 0;
-
-    for (int i = 0; i < PAIRS; i++) {
-        int ends[2];
-
-        open_pair(family, SOCK_STREAM, ends);
-        for (int turn = 0; turn < TURNS; turn++) {
-            write_many(ends[0], more);
-            int64_t taken = time_of_read(ends, &came);
-            if (taken < fastest)
-                fastest = taken;
-        }
-        if (family == AF_INET)
-            made = packets(ends[0]);
-        close_pair(ends);
-    }
-    say("%d times send(%d B, %s), recv() = %d", WRITES, SIZE, flags, came);
-    say_measured("the fastest recv(): %.1f us", in_microseconds(fastest));
-    if (family == AF_INET)
-        say_measured("packets for each recv(): %d", made / TURNS);
+    say_measured("sending %.1f us, recv() %.1f us, together %.1f us", sending,
+                 reading, sending + reading);
+    close_connection(connection);
 }
 
 int main(void)
 {
     need_loopback();
 
-    both("Can a server bind again when nobody came?", restart);
-    both("Can it when it has hung up on a client?", serve_and_restart);
+    step("Messages go there, and answers come back. How many packets?");
+    packets_on_unix();
+    packets_on_tcp();
 
-    step("How long does a round trip of 64 bytes take?");
-    role("AF_UNIX");
-    round_trips(AF_UNIX, SOCK_STREAM, "SOCK_STREAM");
-    role("AF_INET");
-    round_trips(AF_INET, SOCK_STREAM, "SOCK_STREAM");
+    step("Five small messages wait. What has become of them?");
+    wait_on_unix();
+    wait_on_tcp();
 
-    step("How long does one recv() take, of what 50 writes left?");
-    role("AF_UNIX");
-    read_of_many(AF_UNIX, 0);
-    read_of_many(AF_UNIX, MSG_MORE);
-    role("AF_INET");
-    read_of_many(AF_INET, 0);
-    read_of_many(AF_INET, MSG_MORE);
+    step("What joins them: MSG_MORE, or writev()?");
+    join_on_unix();
+    join_on_tcp();
 
-    step("Do boundaries make it slow?");
-    role("AF_UNIX");
-    round_trips(AF_UNIX, SOCK_STREAM, "SOCK_STREAM");
-    round_trips(AF_UNIX, SOCK_SEQPACKET, "SOCK_SEQPACKET");
+    step("Another process answers. How many context switches?");
+    stay_on_one_processor();
+    ask_child(AF_UNIX, TEN, 1);
+    ask_child(AF_UNIX, TEN / FEW, FEW);
+    ask_child(AF_INET, TEN, 1);
+    ask_child(AF_INET, TEN / FEW, FEW);
+
+    step("How long do fifty small messages take, apart and joined?");
+    time_many(AF_UNIX, APART);
+    time_many(AF_UNIX, WITH_MORE);
+    time_many(AF_UNIX, JOINED);
+    time_many(AF_INET, APART);
+    time_many(AF_INET, WITH_MORE);
+    time_many(AF_INET, JOINED);
 }
