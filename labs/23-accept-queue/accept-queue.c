@@ -39,7 +39,8 @@ static void listen_for(int listener, int backlog)
     say("listen(listener, %d) = %d", backlog, listening);
 }
 
-/* The listener does not wait, so that one sees when its queue is empty. */
+/* accept() does not wait at this listener: EAGAIN tells that the queue is
+ * empty. */
 static int open_server(int backlog)
 {
     role("server");
@@ -81,7 +82,7 @@ static void accept_all(int listener)
     say("accept(listener) until EAGAIN, clients: %d", count);
 }
 
-/* The two errors of which this lab tells are printed. */
+/* The lab prints the errors EAGAIN and ECONNREFUSED. Any other ends it. */
 static void connect_to_server(int to_server)
 {
     int connected = connect(to_server, (const struct sockaddr *)&server_address,
@@ -135,7 +136,7 @@ static void write_text(int to_server, const char *text)
 static void set_timeout(int to_server, int option, const char *name,
                         int milliseconds)
 {
-    const struct timeval timeout = {.tv_usec = milliseconds * 1000};
+    const struct timeval timeout = {.tv_usec = milliseconds * 1000L};
 
     int set = CHECK(
         setsockopt(to_server, SOL_SOCKET, option, &timeout, sizeof(timeout)));
@@ -154,6 +155,8 @@ static _Noreturn void run_client(const char *name, int to_lab, int milliseconds)
     CHECK(send(to_lab, ".", 1, 0));
 
     connect_to_server(to_server);
+    CHECK(close(to_server));
+    CHECK(close(to_lab));
     _exit(EXIT_SUCCESS);
 }
 
@@ -172,7 +175,9 @@ static char state_of(pid_t process)
 
     text[n] = '\0';
     const char *bracket = strrchr(text, ')');
-    return bracket != NULL && bracket[1] == ' ' ? bracket[2] : '?';
+    if (bracket == NULL || bracket[1] != ' ')
+        return '?';
+    return bracket[2];
 }
 
 /* A process that waits in connect() can tell nobody. So the server asks the
@@ -251,8 +256,8 @@ static void give_back(void)
     close_server(listener);
 }
 
-/* bob treats EAGAIN as if it were EINPROGRESS, and is the same socket all the
- * time. */
+/* bob treats EAGAIN as a program for TCP treats EINPROGRESS. He has one socket,
+ * and no other. */
 static void poll_for_room(void)
 {
     int listener = open_server(0);
@@ -274,8 +279,9 @@ static void poll_for_room(void)
     close_server(listener);
 }
 
-/* bob waits for ann's place, and carol for bob's. What wakes bob is accept(),
- * and what wakes carol is close(). */
+/* bob waits for ann's place, and carol for bob's. bob is woken by accept(), and
+ * carol by close(). When carol is woken, the kernel looks up the path again, so
+ * the file must still be there. */
 static void wait_for_room(void)
 {
     int listener = open_server(0);
@@ -284,14 +290,14 @@ static void wait_for_room(void)
     pid_t bob = start_client("bob", listener, 0);
     say("accept(listener) ...");
     int to_ann = CHECK(accept(listener, NULL, NULL));
-    reap(bob);    // and his place in the queue stays taken
+    reap(bob);    // his connection stays in the queue
 
     pid_t carol = start_client("carol", listener, 0);
     say("close(listener) ...");
     CHECK(close(listener));
     reap(carol);
 
-    CHECK(unlink(server_address.sun_path));    // carol looks at it once more
+    CHECK(unlink(server_address.sun_path));
     CHECK(close(ann));
     CHECK(close(to_ann));
 }

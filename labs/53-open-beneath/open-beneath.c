@@ -271,21 +271,22 @@ static int ask(const struct server *server, const char *path)
     return file;
 }
 
-static void read_file(const char *how, int file)
+static void read_file(const char *call, int file)
 {
     char text[64];    // longer than any text in a file here
     int n = CHECK(read(file, text, sizeof(text)));
 
-    say("%s, read(file) = %d \"%.*s\"", how, n, n, text);
+    say("%s = %d \"%.*s\"", call, n, n, text);
     CHECK(close(file));
 }
 
-static void ask_and_read(const struct server *server, const char *path)
+/* Asks, and reads what has come. */
+static void fetch(const struct server *server, const char *path)
 {
     char call[100];
-    int file = ask(server, path);
 
-    snprintf(call, sizeof(call), "ask(%s, \"%s\")", server->name, path);
+    snprintf(call, sizeof(call), "fetch(%s, \"%s\")", server->name, path);
+    int file = ask(server, path);
     if (file == -1)
         say("%s = -1 %s", call, error_name(errno));
     else
@@ -302,12 +303,12 @@ static void try_to_open_diary(void)
 /* The six paths of the README. */
 static void ask_all(const struct server *server)
 {
-    ask_and_read(server, "notes/today");
-    ask_and_read(server, "notes/../notes/today");
-    ask_and_read(server, "today");
-    ask_and_read(server, "notes/../../diary");
-    ask_and_read(server, "way-out/diary");
-    ask_and_read(server, "/proc/self/cwd/diary");
+    fetch(server, "notes/today");
+    fetch(server, "notes/../notes/today");
+    fetch(server, "today");
+    fetch(server, "notes/../../diary");
+    fetch(server, "way-out/diary");
+    fetch(server, "/proc/self/cwd/diary");
 }
 
 /* First the guest tries without the server. */
@@ -328,9 +329,9 @@ static void look_at_the_path(void)
     stop_server(&text);
 
     struct server no_follow = start_server("no_follow", open_no_follow);
-    ask_and_read(&no_follow, "notes/today");
-    ask_and_read(&no_follow, "today");
-    ask_and_read(&no_follow, "way-out/diary");
+    fetch(&no_follow, "notes/today");
+    fetch(&no_follow, "today");
+    fetch(&no_follow, "way-out/diary");
     stop_server(&no_follow);
 }
 
@@ -348,10 +349,10 @@ static void one_name_after_the_other(void)
 {
     struct server by_name = start_server("by_name", open_by_name);
 
-    ask_and_read(&by_name, "notes/today");
-    ask_and_read(&by_name, "today");
-    ask_and_read(&by_name, "notes/../notes/today");
-    ask_and_read(&by_name, "way-out/diary");
+    fetch(&by_name, "notes/today");
+    fetch(&by_name, "today");
+    fetch(&by_name, "notes/../notes/today");
+    fetch(&by_name, "way-out/diary");
     stop_server(&by_name);
 }
 
@@ -364,13 +365,13 @@ static void hand_out_a_directory(void)
     int notes = CHECK(ask(&beneath, "notes"));
     say("ask(%s, \"notes\") -> notes", beneath.name);
     int file = CHECK(openat(notes, "../../diary", O_RDONLY | O_CLOEXEC));
-    read_file("openat(notes, \"../../diary\")", file);
+    read_file("read(openat(notes, \"../../diary\"))", file);
     CHECK(close(notes));
     stop_server(&beneath);
 
     struct server files_only = start_server("files_only", open_files_only);
-    ask_and_read(&files_only, "notes");
-    ask_and_read(&files_only, "notes/today");
+    fetch(&files_only, "notes");
+    fetch(&files_only, "notes/today");
     stop_server(&files_only);
 }
 
