@@ -233,29 +233,29 @@ static void remember_file(struct client *client)
     client->file = made.st_ino;
 }
 
-/* The next functions return the name of the number, if it is a known one.
- * Otherwise the number itself is put into text. */
+static const struct client *const clients[] = {&ann, &bob, &eve};
+
+/* The next functions return whose the number is, if it is known. Otherwise they
+ * return the number itself. They put the answer into text. */
 static const char *whose_pid(pid_t pid, char text[ROOM])
 {
     snprintf(text, ROOM, "%d", pid);
     if (pid == getpid())
         snprintf(text, ROOM, "the server's");
-    if (pid == ann.pid)
-        snprintf(text, ROOM, "%s's", ann.name);
-    if (pid == bob.pid)
-        snprintf(text, ROOM, "%s's", bob.name);
-    if (pid == eve.pid)
-        snprintf(text, ROOM, "%s's", eve.name);
+    for (size_t i = 0; i < ARRAY_LEN(clients); i++) {
+        if (pid != 0 && pid == clients[i]->pid)
+            snprintf(text, ROOM, "%s's", clients[i]->name);
+    }
     return text;
 }
 
 static const char *whose_file(ino_t file, char text[ROOM])
 {
     snprintf(text, ROOM, "%llu", (unsigned long long)file);
-    if (file == ann.file)
-        snprintf(text, ROOM, "%s's", ann.name);
-    if (file == eve.file)
-        snprintf(text, ROOM, "%s's", eve.name);
+    for (size_t i = 0; i < ARRAY_LEN(clients); i++) {
+        if (file != 0 && file == clients[i]->file)
+            snprintf(text, ROOM, "%s's", clients[i]->name);
+    }
     return text;
 }
 

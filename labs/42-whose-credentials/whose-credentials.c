@@ -329,9 +329,11 @@ static int connect_as(const char *name)
     return fd;
 }
 
-static _Noreturn void run_client(void)
+static _Noreturn void run_client(int listener)
 {
     become(CLIENT);
+    CHECK(close(listener));    // a client needs only the name
+
     int first = connect_as("first");
     wait_at(first);    // until bob has accepted
     ask_kernel("first", first);
@@ -363,10 +365,8 @@ static void other_side(void)
     reap(ann);
 
     pid_t client = CHECK(fork());
-    if (client == 0) {
-        CHECK(close(listener));
-        run_client();
-    }
+    if (client == 0)
+        run_client(listener);
     pid_t bob = CHECK(fork());
     if (bob == 0)
         run_accepting_bob(listener);
