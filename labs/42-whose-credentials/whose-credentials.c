@@ -185,8 +185,8 @@ static _Noreturn void run_server(int gate)
     _exit(EXIT_SUCCESS);
 }
 
-/* Returns when the server listens. It is a process of its own, so that it is
- * neither the parent nor the child of one who calls. */
+/* Returns when the server listens. The server is a process of its own, so the
+ * process that listens is neither the parent nor the child. */
 static pid_t start_server(void)
 {
     int gate[2];
