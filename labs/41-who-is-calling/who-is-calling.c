@@ -1,17 +1,23 @@
 /*
  * 41-who-is-calling -- how does a server know who is calling?
  *
- * accept() makes a new socket for each client, and tells the name that the
- * client has bound. The owner of that file was once taken for the caller, but
- * a file can be swapped. SO_PEERCRED is what the kernel noted at connect().
+ * The name that accept() tells is what the client has called itself. The file
+ * of this name belongs to the client only as long as nobody has put another
+ * file in its place. SO_PEERCRED is what the kernel knows: the process that has
+ * called connect(), and its user. The server decides what to do with this.
  *
- *     ann  ann.sock ---- server.sock ----> listener  server
- *                   <====================> peer
- *     eve  eve.sock <====================> another peer
+ *     eve   eve.sock ----- connect() ----> listener
+ *              |                               | accept()
+ *              | lstat()                       v
+ *              +------------------------- to_client   server
+ *              ^
+ *              | rename()
+ *     ann   ann.sock
  *
- * See unix(7), accept(2), lstat(2), getsockopt(2).
+ * See unix(7), accept(2), lstat(2), getsockopt(2), kill(2).
  */
 #define _GNU_SOURCE    // for struct ucred
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,227 +28,500 @@
 
 #include "../../common/lab.h"
 
-static const struct sockaddr_un server_addr = {.sun_family = AF_UNIX,
-                                               .sun_path = "server.sock"};
-static const struct client {
-    const char *name;
-    struct sockaddr_un addr;    // its own: an empty path for none
-} ann = {"ann", {.sun_family = AF_UNIX, .sun_path = "ann.sock"}},
-  bob = {"bob", {.sun_family = AF_UNIX, .sun_path = "bob.sock"}},
-  eve = {"eve", {.sun_family = AF_UNIX, .sun_path = "eve.sock"}},
-  nameless = {"client", {.sun_family = AF_UNIX}};
+enum { ROOM = 64 };    // longer than anything that is sent or named here
 
-struct call {
-    pid_t caller;
-    int peer;                   // leads to the caller and to nobody else
-    struct sockaddr_un from;    // the name that the caller has bound
+static const struct sockaddr_un server_address = {.sun_family = AF_UNIX,
+                                                  .sun_path = "server.sock"};
+
+/* A client that is a process of its own. The server keeps here what it knows of
+ * the client from the start, to compare with what it is told later. */
+struct client {
+    const char *name;
+    struct sockaddr_un address;
+    pid_t pid;
+    ino_t file;    // the number of the file that the client has made
+    int gate;      // the server's end of a pair with this client
 };
+static struct client ann = {
+    .name = "ann", .address = {.sun_family = AF_UNIX, .sun_path = "ann.sock"}};
+static struct client bob = {
+    .name = "bob", .address = {.sun_family = AF_UNIX, .sun_path = "bob.sock"}};
+static struct client eve = {
+    .name = "eve", .address = {.sun_family = AF_UNIX, .sun_path = "eve.sock"}};
 
 static int open_server(void)
 {
     int listener = CHECK(socket(AF_UNIX, SOCK_STREAM, 0));
-    CHECK(bind(listener, (const void *)&server_addr, sizeof(server_addr)));
-    CHECK(listen(listener, 1));
+
+    CHECK(bind(listener, (const struct sockaddr *)&server_address,
+               sizeof(server_address)));
+    CHECK(listen(listener, 2));    // two clients may wait for accept()
     return listener;
 }
 
 static void close_server(int listener)
 {
     CHECK(close(listener));
-    CHECK(unlink(server_addr.sun_path));
+    CHECK(unlink(server_address.sun_path));
 }
 
-static int open_own(const struct sockaddr_un *own)
+static void bind_to(int fd, const struct sockaddr_un *address)
 {
-    int fd = CHECK(socket(AF_UNIX, SOCK_STREAM, 0));
-    CHECK(bind(fd, (const void *)own, sizeof(*own)));
-    CHECK(chmod(own->sun_path, 0700));
-    say("bind(\"%s\"), chmod(0700)", own->sun_path);
-    return fd;
+    int bound =
+        CHECK(bind(fd, (const struct sockaddr *)address, sizeof(*address)));
+
+    say("bind(\"%s\") = %d", address->sun_path, bound);
 }
 
-static void receive(int fd)
+static int connect_to(int fd, const struct sockaddr_un *address)
 {
-    char buf[64];    // longer than anything that is sent here
-    ssize_t n = CHECK(read(fd, buf, sizeof(buf)));
-    say("read() = %zd \"%.*s\"", n, (int)n, buf);
+    return CHECK(
+        connect(fd, (const struct sockaddr *)address, sizeof(*address)));
 }
 
-/* It speaks before it writes: the peer's next line can only come after it. */
-static void transmit(int fd, const char *text)
+static void connect_to_server(int fd)
 {
-    say("write(\"%s\")", text);
-    CHECK(write(fd, text, strlen(text)));
+    int connected = connect_to(fd, &server_address);
+
+    say("connect(\"%s\") = %d", server_address.sun_path, connected);
 }
 
-/* The server looks at the file when it has read the request. Until then, the
- * client may do with it what it likes. */
-static _Noreturn void client(const struct client *self)
+/* What is not stored stays 0, so a client without a name has an empty path. A
+ * path of 108 bytes, all that there is room for, has no zero byte. */
+static void say_name(const char *call, const struct sockaddr_un *from,
+                     socklen_t length)
 {
-    const char *own = self->addr.sun_path;
-    int swaps = self == &eve;
-
-    role(self->name);
-    int server =
-        own[0] ? open_own(&self->addr) : CHECK(socket(AF_UNIX, SOCK_STREAM, 0));
-    say("connect(\"server.sock\"), %swrite(\"hello\")",
-        swaps ? "rename(\"ann.sock\", \"eve.sock\"), " : "");
-    CHECK(connect(server, (const void *)&server_addr, sizeof(server_addr)));
-    if (swaps)
-        CHECK(rename(ann.addr.sun_path, own));
-    CHECK(write(server, "hello", 5));
-    receive(server);
-    _exit(EXIT_SUCCESS);
+    say("%s -> \"%.*s\", %u bytes", call, (int)sizeof(from->sun_path),
+        from->sun_path, length);
 }
 
-static struct call accept_call(int listener, const struct client *who)
+static int accept_client(int listener, struct sockaddr_un *from)
 {
-    struct call it = {.from = {0}};
-    socklen_t len = sizeof(it.from) - 1;    // a path of 108 bytes has no NUL
-    char request[64];
+    socklen_t length = sizeof(*from);
 
-    it.caller = CHECK(fork());
-    if (it.caller == 0) {
-        CHECK(close(listener));
-        client(who);
-    }
+    *from = (struct sockaddr_un){0};
+    int to_client = CHECK(accept(listener, (struct sockaddr *)from, &length));
+    say_name("accept(listener)", from, length);
+    return to_client;
+}
+
+static void remove_file(const char *path)
+{
+    int removed = CHECK(unlink(path));
+
+    say("unlink(\"%s\") = %d", path, removed);
+}
+
+/* ends[0] is the client's end of the connection, ends[1] is the server's. */
+static void call_with_name(const char *client, int listener,
+                           const struct sockaddr_un *address, int ends[2])
+{
+    struct sockaddr_un from;
+
+    role(client);
+    ends[0] = CHECK(socket(AF_UNIX, SOCK_STREAM, 0));
+    bind_to(ends[0], address);
+    connect_to(ends[0], &server_address);
     role("server");
-    it.peer = CHECK(accept(listener, (void *)&it.from, &len));
-    ssize_t n = CHECK(read(it.peer, request, sizeof(request)));
-    say("accept() from \"%s\", read() = %zd \"%.*s\"", it.from.sun_path, n,
-        (int)n, request);
-    return it;
+    ends[1] = accept_client(listener, &from);
 }
 
-/* The client's file has done its duty. If it stayed, the same client could not
- * bind that name when it calls again. */
-static void answer(const struct call *it, const char *text)
+/* The server looks for a name twice. */
+static void call_and_bind(const char *client, int listener,
+                          const struct sockaddr_un *address, int ends[2])
 {
-    const char *path = it->from.sun_path;
+    struct sockaddr_un from;
+    struct sockaddr_un peer = {0};
+    socklen_t length = sizeof(peer);
 
-    if (path[0])
-        say("unlink(\"%s\") = %d", path, CHECK(unlink(path)));
-    transmit(it->peer, text);
-    reap(it->caller);
-    CHECK(close(it->peer));
+    role(client);
+    ends[0] = CHECK(socket(AF_UNIX, SOCK_STREAM, 0));
+    connect_to_server(ends[0]);
+
+    role("server");
+    ends[1] = accept_client(listener, &from);
+
+    role(client);
+    bind_to(ends[0], address);
+
+    role("server");
+    CHECK(getpeername(ends[1], (struct sockaddr *)&peer, &length));
+    say_name("getpeername(to_client)", &peer, length);
 }
 
-/* Both wait at the same time, and the last is answered first. */
-static void two_clients(void)
+static void close_both(const int ends[2])
 {
+    CHECK(close(ends[0]));
+    CHECK(close(ends[1]));
+}
+
+/* One process plays all roles, because only names count here. Each connection
+ * stays open until the end of the step. */
+static void names(void)
+{
+    int anns[2];
+    int eves[2];
+    int bobs[2];
     int listener = open_server();
-    struct call first = accept_call(listener, &ann);
-    struct call second = accept_call(listener, &bob);
 
-    answer(&second, "for bob");
-    answer(&first, "for ann");
+    call_with_name(ann.name, listener, &ann.address, anns);
+    role(eve.name);
+    remove_file(ann.address.sun_path);
+    call_with_name(eve.name, listener, &ann.address, eves);
+    call_and_bind(bob.name, listener, &bob.address, bobs);
+
+    close_both(anns);
+    close_both(eves);
+    close_both(bobs);
+    CHECK(unlink(ann.address.sun_path));
+    CHECK(unlink(bob.address.sun_path));
     close_server(listener);
 }
 
-/* The old way. It takes no symlink, no file that others may use, and none that
- * has been lying about since before this server. (ctime would say less:
- * rename() renews it. The clock would not do: another machine may have noted
- * the time of the file.) */
-static void ask_file(const char *path)
+/* A byte on the gate says: "I have done what I had to do", and, in the other
+ * direction, "go on". */
+static void pass_on(int gate)
 {
-    struct stat file, own;
-
-    CHECK(lstat(path, &file));
-    CHECK(lstat(server_addr.sun_path, &own));
-    say("lstat(\"%s\"): a socket: %s, mode 0700: %s, new: %s", path,
-        S_ISSOCK(file.st_mode) ? "yes" : "no",
-        (file.st_mode & 0777) == 0700 ? "yes" : "no",
-        file.st_mtime >= own.st_mtime ? "yes" : "no");
-    say("so its owner is the caller; st_uid == own uid: %s",
-        file.st_uid == geteuid() ? "yes" : "no");
+    CHECK(send(gate, ".", 1, 0));
 }
 
-static void old_way(void)
+static void wait_at(int gate)
 {
-    int listener = open_server();
-    struct call it = accept_call(listener, &ann);
+    char byte;
+    int n = CHECK(recv(gate, &byte, 1, 0));
 
-    ask_file(it.from.sun_path);
-    answer(&it, "hello, owner of ann.sock");
-    close_server(listener);
+    if (n == 0)
+        _exit(EXIT_FAILURE);    // the other process has failed
 }
 
-/* She has a server of her own and calls nobody. */
-static pid_t start_ann(int listener)
+/* The client begins as a copy of the server, so it closes what is the
+ * server's. */
+static void start(struct client *client, int listener,
+                  void (*run)(int to_server, int gate))
 {
-    role(ann.name);
-    int own = open_own(&ann.addr);
-    CHECK(listen(own, 1));    // before the fork, or it might be too late
-    pid_t child = CHECK(fork());
-    if (child == 0) {
-        role(ann.name);
-        CHECK(close(listener));    // it is the server's
-        int peer = CHECK(accept(own, NULL, NULL));
-        receive(peer);
-        transmit(peer, "no");
+    int gate[2];
+
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, gate));
+    client->pid = CHECK(fork());
+    if (client->pid == 0) {
+        role(client->name);
+        CHECK(close(listener));
+        CHECK(close(gate[0]));
+        int to_server = CHECK(socket(AF_UNIX, SOCK_STREAM, 0));
+        run(to_server, gate[1]);
         _exit(EXIT_SUCCESS);
     }
-    CHECK(close(own));
-    return child;
+    CHECK(close(gate[1]));
+    client->gate = gate[0];
+    wait_at(client->gate);    // the client has done its first call
 }
 
-static struct ucred ask_kernel(int peer)
+/* The client ends, and its pid is free again. */
+static void end(struct client *client)
 {
-    struct ucred cred = {0};
-    socklen_t len = sizeof(cred);
-
-    CHECK(getsockopt(peer, SOL_SOCKET, SO_PEERCRED, &cred, &len));
-    return cred;
+    pass_on(client->gate);
+    reap(client->pid);
+    CHECK(close(client->gate));
 }
 
-/* Behind the file there is a socket, and whoever made it can be asked. */
-static void swapped(void)
+/* Keeps the number of the file that the client has just made. */
+static void remember_file(struct client *client)
 {
+    struct stat made;
+
+    CHECK(lstat(client->address.sun_path, &made));
+    client->file = made.st_ino;
+}
+
+static const struct client *const clients[] = {&ann, &bob, &eve};
+
+/* The next functions return whose the number is, if it is known. Otherwise they
+ * return the number itself. They put the answer into text. */
+static const char *whose_pid(pid_t pid, char text[ROOM])
+{
+    snprintf(text, ROOM, "%d", pid);
+    if (pid == getpid())
+        snprintf(text, ROOM, "the server's");
+    for (size_t i = 0; i < ARRAY_LEN(clients); i++) {
+        if (pid != 0 && pid == clients[i]->pid)
+            snprintf(text, ROOM, "%s's", clients[i]->name);
+    }
+    return text;
+}
+
+static const char *whose_file(ino_t file, char text[ROOM])
+{
+    snprintf(text, ROOM, "%llu", (unsigned long long)file);
+    for (size_t i = 0; i < ARRAY_LEN(clients); i++) {
+        if (file != 0 && file == clients[i]->file)
+            snprintf(text, ROOM, "%s's", clients[i]->name);
+    }
+    return text;
+}
+
+static const char *whose_uid(uid_t uid, char text[ROOM])
+{
+    snprintf(text, ROOM, "%u", uid);
+    if (uid == geteuid())
+        snprintf(text, ROOM, "own");
+    if (uid == geteuid() + 1)
+        snprintf(text, ROOM, "own + 1");
+    return text;
+}
+
+static const char *type_of(mode_t mode)
+{
+    if (S_ISSOCK(mode))
+        return "socket";
+    if (S_ISLNK(mode))
+        return "symbolic link";
+    return "other";
+}
+
+/* The old way. lstat() is stat(), but does not follow a symbolic link. */
+static void ask_file(const char *path)
+{
+    struct stat file;
+    char uid[ROOM];
+    char whose[ROOM];
+
+    CHECK(lstat(path, &file));
+    say("lstat(\"%s\") -> type: %s, mode: %#o, uid: %s, file: %s", path,
+        type_of(file.st_mode), file.st_mode & 0777, whose_uid(file.st_uid, uid),
+        whose_file(file.st_ino, whose));
+}
+
+/* The kernel's way. */
+static struct ucred get_peer(int to_client)
+{
+    struct ucred peer = {0};
+    socklen_t length = sizeof(peer);
+
+    CHECK(getsockopt(to_client, SOL_SOCKET, SO_PEERCRED, &peer, &length));
+    return peer;
+}
+
+static pid_t ask_kernel(const char *name, int to_client)
+{
+    char pid[ROOM];
+    char uid[ROOM];
+
+    struct ucred peer = get_peer(to_client);
+    say("getsockopt(%s, SO_PEERCRED) -> pid: %s, uid: %s", name,
+        whose_pid(peer.pid, pid), whose_uid(peer.uid, uid));
+    return peer.pid;
+}
+
+static void run_ann(int to_server, int gate)
+{
+    bind_to(to_server, &ann.address);
+    pass_on(gate);
+
+    wait_at(gate);
+    connect_to_server(to_server);
+    pass_on(gate);
+
+    wait_at(gate);    // until the server has looked
+}
+
+/* ann has bound ann.sock, and it is ann who connects. */
+static void honest_client(void)
+{
+    struct sockaddr_un from;
     int listener = open_server();
-    pid_t made_it = start_ann(listener);
-    struct call it = accept_call(listener, &eve);
-    ask_file(it.from.sun_path);
 
-    int owner = CHECK(socket(AF_UNIX, SOCK_STREAM, 0));
-    say("connect(\"%s\")", it.from.sun_path);
-    CHECK(connect(owner, (const void *)&it.from, sizeof(it.from)));
-    transmit(owner, "did you call?");
-    receive(owner);
-    reap(made_it);
-    CHECK(close(owner));
+    start(&ann, listener, run_ann);
+    remember_file(&ann);
+    pass_on(ann.gate);
+    wait_at(ann.gate);
 
-    say("SO_PEERCRED pid == eve's pid: %s",
-        ask_kernel(it.peer).pid == it.caller ? "yes" : "no");
-    answer(&it, "hello, eve");
+    role("server");
+    int to_ann = accept_client(listener, &from);
+    ask_file(from.sun_path);
+    ask_kernel("to_ann", to_ann);
+
+    end(&ann);
+    CHECK(close(to_ann));
+    CHECK(unlink(ann.address.sun_path));
     close_server(listener);
 }
 
-/* A mode does not stop root, but this comparison does. */
-static void serve_only(const char *whom, uid_t above)
+/* This time ann has a file, and calls nobody. */
+static void run_quiet_ann(int to_server, int gate)
+{
+    bind_to(to_server, &ann.address);
+    pass_on(gate);
+
+    wait_at(gate);
+}
+
+static void run_eve(int to_server, int gate)
+{
+    bind_to(to_server, &eve.address);
+    pass_on(gate);
+
+    wait_at(gate);
+    connect_to_server(to_server);
+    int renamed = CHECK(rename(ann.address.sun_path, eve.address.sun_path));
+    say("rename(\"%s\", \"%s\") = %d", ann.address.sun_path,
+        eve.address.sun_path, renamed);
+    pass_on(gate);
+
+    wait_at(gate);
+}
+
+/* eve has bound eve.sock, and it is eve who connects. Then she puts ann's file
+ * in the place of her own. */
+static void forger(void)
+{
+    struct sockaddr_un from;
+    int listener = open_server();
+
+    start(&ann, listener, run_quiet_ann);
+    remember_file(&ann);
+    start(&eve, listener, run_eve);
+    remember_file(&eve);
+    pass_on(eve.gate);
+    wait_at(eve.gate);
+
+    role("server");
+    int to_eve = accept_client(listener, &from);
+    ask_file(from.sun_path);
+    ask_kernel("to_eve", to_eve);
+
+    end(&eve);
+    end(&ann);
+    CHECK(close(to_eve));
+    CHECK(unlink(eve.address.sun_path));
+    close_server(listener);
+}
+
+/* ann is there as long as the step lasts. */
+static void run_patient_ann(int to_server, int gate)
+{
+    connect_to_server(to_server);
+    pass_on(gate);
+
+    wait_at(gate);
+}
+
+static void run_bob(int to_server, int gate)
+{
+    connect_to_server(to_server);
+    pass_on(gate);
+
+    wait_at(gate);
+    say("_exit(EXIT_SUCCESS) ...");
+}
+
+/* kill() with the signal 0 sends nothing: it only looks for the process. */
+static void look_for(pid_t pid)
+{
+    char text[ROOM];
+
+    const char *result = RESULT(kill(pid, 0), ESRCH);
+    say("kill(%s pid, 0) = %s", whose_pid(pid, text), result);
+}
+
+/* Both connections wait in the queue of the listener. bob is gone, and his pid
+ * is free, before the server calls accept(). */
+static void gone_client(void)
+{
+    struct sockaddr_un from;
+    int listener = open_server();
+
+    start(&ann, listener, run_patient_ann);
+    start(&bob, listener, run_bob);
+    end(&bob);
+
+    role("server");
+    int to_ann = accept_client(listener, &from);
+    pid_t first = ask_kernel("to_ann", to_ann);
+    look_for(first);
+    int to_bob = accept_client(listener, &from);
+    pid_t second = ask_kernel("to_bob", to_bob);
+    look_for(second);
+
+    end(&ann);
+    CHECK(close(to_ann));
+    CHECK(close(to_bob));
+    close_server(listener);
+}
+
+static void write_text(const char *name, int fd, const char *text)
+{
+    int n = CHECK(write(fd, text, strlen(text)));
+
+    say("write(%s, \"%s\") = %d", name, text, n);
+}
+
+static void read_text(const char *name, int fd)
+{
+    char buf[ROOM];
+
+    ssize_t n = read(fd, buf, sizeof(buf));
+    if (n == -1 && errno == ECONNRESET) {
+        say("read(%s) = -1 %s", name, error_name(errno));
+        return;
+    }
+    check(n, "read()", __FILE__, __LINE__);
+    say("read(%s) = %zd \"%.*s\"", name, n, (int)n, buf);
+}
+
+/* The rule of the server is the comparison of two numbers. The server does not
+ * even read what a client of another user has written. */
+static void serve_only(uid_t wanted, int to_client)
+{
+    char uid[ROOM];
+    char wanted_uid[ROOM];
+
+    struct ucred peer = get_peer(to_client);
+    say("getsockopt(to_client, SO_PEERCRED) -> uid: %s, wanted: %s",
+        whose_uid(peer.uid, uid), whose_uid(wanted, wanted_uid));
+    if (peer.uid == wanted) {
+        read_text("to_client", to_client);
+        CHECK(write(to_client, "welcome", strlen("welcome")));
+    }
+    CHECK(close(to_client));
+}
+
+/* One process plays both roles, so they have the same user. */
+static void call_server_for(uid_t wanted)
 {
     int listener = open_server();
-    struct call it = accept_call(listener, &nameless);
-    int served = ask_kernel(it.peer).uid == geteuid() + above;
+    int to_server = CHECK(socket(AF_UNIX, SOCK_STREAM, 0));
 
-    say("SO_PEERCRED uid == %s: %s", whom, served ? "yes" : "no");
-    answer(&it, served ? "welcome" : "not for you");
+    role("client");
+    connect_to_server(to_server);
+    write_text("to_server", to_server, "hello");
+
+    role("server");
+    int to_client = CHECK(accept(listener, NULL, NULL));
+    serve_only(wanted, to_client);
+
+    role("client");
+    read_text("to_server", to_server);
+    CHECK(close(to_server));
     close_server(listener);
 }
 
 int main(void)
 {
-    step("Two clients call one server. Which connection is whose?");
-    two_clients();
+    umask(077);    // each socket file gets the mode 0700
 
-    step("The client's name is a file. Does its owner tell who calls?");
-    old_way();
+    step("Three clients. Which names does the server learn?");
+    names();
 
-    step("The client swaps the file. Who is not deceived?");
-    swapped();
+    step("ann calls. What do the file and the kernel say of the client?");
+    honest_client();
 
-    step("A server for its own user only: is a client without a name served?");
-    serve_only("own uid", 0);
+    step("eve calls, and swaps the file. What do they say now?");
+    forger();
 
-    step("A server for another user only: is the same client served?");
-    serve_only("own uid + 1", 1);
+    step("bob calls, and is gone. What does the kernel say of him?");
+    gone_client();
+
+    step("A rule: one user is served, and no other. What does a client see?");
+    call_server_for(geteuid());
+    call_server_for(geteuid() + 1);
 }

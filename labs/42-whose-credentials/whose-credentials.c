@@ -1,241 +1,473 @@
 /*
  * 42-whose-credentials -- whose credentials does SO_PEERCRED show?
  *
- * Those of the process that called connect(); for the client those of the one
- * that called listen(); in a pair, socketpair(). They are noted then and stay
- * with the socket. Who holds it later, and writes on it, is not asked.
+ * The kernel notes who makes one of three calls, and keeps the note with the
+ * socket. Nothing that happens later changes it, but another listen() does.
  *
- *     parent  connection, connect()ed ----> listener  server
- *     child   a copy of it <==============> peer
+ *     call             who finds the note at its own end
  *
- * See unix(7), getsockopt(2), listen(2), socketpair(2), cmsg(3).
+ *     connect()        the server, at what accept() returns
+ *     listen()         the client, at what it has connected
+ *     socketpair()     whoever has one of the two ends
+ *
+ * So the note need not be about the process that has the other end now. Where
+ * none of these calls was made, there is no note: pid 0 and uid -1.
+ *
+ * See unix(7), getsockopt(2), listen(2), socketpair(2), credentials(7).
  */
 #define _GNU_SOURCE    // for struct ucred
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "../../common/descriptors.h"
 #include "../../common/lab.h"
 
-static const struct sockaddr_un server_addr = {.sun_family = AF_UNIX,
-                                               .sun_path = "server.sock"};
+enum { ROOM = 64 };    // longer than anything that is sent or named here
 
-static int open_server(void)
+static const struct sockaddr_un server_address = {.sun_family = AF_UNIX,
+                                                  .sun_path = "server.sock"};
+static const struct sockaddr_un dgram_address = {.sun_family = AF_UNIX,
+                                                 .sun_path = "dgram.sock"};
+
+/* Who plays in this lab. */
+enum who { PARENT, CHILD, SERVER, ANN, BOB, CLIENT, PEOPLE };
+static const struct {
+    const char *name;
+    const char *whose;
+} people[PEOPLE] = {
+    [PARENT] = {.name = "parent", .whose = "the parent's"},
+    [CHILD] = {.name = "child", .whose = "the child's"},
+    [SERVER] = {.name = "server", .whose = "the server's"},
+    [ANN] = {.name = "ann", .whose = "ann's"},
+    [BOB] = {.name = "bob", .whose = "bob's"},
+    [CLIENT] = {.name = "client", .whose = "the client's"},
+};
+
+/* The pids of the processes of a step, to compare with what SO_PEERCRED shows.
+ * All processes share this memory, and each writes its own pid there before it
+ * does anything else. */
+static pid_t *known;
+
+static void share_known_pids(void)
 {
-    int listener = CHECK(socket(AF_UNIX, SOCK_STREAM, 0));
-    CHECK(bind(listener, (const void *)&server_addr, sizeof(server_addr)));
-    CHECK(listen(listener, 1));
-    return listener;
+    void *memory = mmap(NULL, PEOPLE * sizeof(*known), PROT_READ | PROT_WRITE,
+                        MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+    if (memory == MAP_FAILED)
+        fail("mmap()", __FILE__, __LINE__);
+    known = memory;
 }
 
-static void close_server(int listener)
+static void become(enum who who)
 {
-    CHECK(close(listener));
-    CHECK(unlink(server_addr.sun_path));
+    known[who] = getpid();
+    role(people[who].name);
 }
 
-static int connected(void)
+/* The first process begins a step, and nobody else is there. */
+static void begin_as(enum who who)
 {
-    int fd = CHECK(socket(AF_UNIX, SOCK_STREAM, 0));
-    CHECK(connect(fd, (const void *)&server_addr, sizeof(server_addr)));
+    memset(known, 0, PEOPLE * sizeof(*known));
+    become(who);
+}
+
+/* The known process that has this pid, or else the number itself. */
+static const char *whose_pid(pid_t pid, char text[ROOM])
+{
+    snprintf(text, ROOM, "%d", pid);
+    for (int who = 0; who < PEOPLE; who++) {
+        if (known[who] != 0 && known[who] == pid)
+            snprintf(text, ROOM, "%s", people[who].whose);
+    }
+    return text;
+}
+
+/* uid_t has no sign, so -1 is its largest number. */
+static const char *whose_uid(uid_t uid, char text[ROOM])
+{
+    snprintf(text, ROOM, "%u", uid);
+    if (uid == geteuid())
+        snprintf(text, ROOM, "own");
+    if (uid == (uid_t)-1)
+        snprintf(text, ROOM, "-1");
+    return text;
+}
+
+static void ask_kernel(const char *name, int fd)
+{
+    struct ucred peer = {0};
+    socklen_t length = sizeof(peer);
+    char pid[ROOM];
+    char uid[ROOM];
+
+    int result = CHECK(getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length));
+    say("getsockopt(%s, SO_PEERCRED) = %d, pid: %s, uid: %s", name, result,
+        whose_pid(peer.pid, pid), whose_uid(peer.uid, uid));
+}
+
+static int bind_to(const struct sockaddr_un *address, int type)
+{
+    int fd = CHECK(socket(AF_UNIX, type, 0));
+
+    CHECK(bind(fd, (const struct sockaddr *)address, sizeof(*address)));
     return fd;
 }
 
-static pid_t start(const char *name, void (*play)(int fd), int fd)
+static int open_server(void)
 {
+    int listener = bind_to(&server_address, SOCK_STREAM);
+
+    CHECK(listen(listener, 2));    // two clients may wait for accept()
+    return listener;
+}
+
+static void close_and_remove(int fd, const struct sockaddr_un *address)
+{
+    CHECK(close(fd));
+    CHECK(unlink(address->sun_path));
+}
+
+static void connect_to(int fd, const struct sockaddr_un *address)
+{
+    int connected =
+        CHECK(connect(fd, (const struct sockaddr *)address, sizeof(*address)));
+
+    say("connect(\"%s\") = %d", address->sun_path, connected);
+}
+
+static void write_text(const char *name, int fd, const char *text)
+{
+    say("write(%s, \"%s\") ...", name, text);
+    CHECK(write(fd, text, strlen(text)));
+}
+
+static void read_text(const char *name, int fd)
+{
+    char buf[ROOM];
+    int n = CHECK(read(fd, buf, sizeof(buf)));
+
+    say("read(%s) = %d \"%.*s\"", name, n, n, buf);
+}
+
+/* A byte says: "I have done what I had to do." */
+static void pass_on(int fd)
+{
+    CHECK(send(fd, ".", 1, 0));
+}
+
+static void wait_at(int fd)
+{
+    char byte;
+    int n = CHECK(recv(fd, &byte, 1, 0));
+
+    if (n == 0)
+        _exit(EXIT_FAILURE);    // the other process has failed
+}
+
+/* The server of step 1 says by a byte on its gate that it listens. */
+static _Noreturn void run_server(int gate)
+{
+    become(SERVER);
+    int listener = open_server();
+    pass_on(gate);
+
+    int to_client = CHECK(accept(listener, NULL, NULL));
+    read_text("to_client", to_client);
+    ask_kernel("to_client", to_client);
+
+    CHECK(close(to_client));
+    close_and_remove(listener, &server_address);
+    _exit(EXIT_SUCCESS);
+}
+
+/* Returns when the server listens. The server is a process of its own, so the
+ * process that listens is neither the parent nor the child. */
+static pid_t start_server(void)
+{
+    int gate[2];
+
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, gate));
+    pid_t server = CHECK(fork());
+    if (server == 0) {
+        CHECK(close(gate[0]));
+        run_server(gate[1]);
+    }
+    CHECK(close(gate[1]));
+    wait_at(gate[0]);
+    CHECK(close(gate[0]));
+    return server;
+}
+
+/* The parent connects, and the child writes. */
+static void child_writes(void)
+{
+    begin_as(PARENT);
+    pid_t server = start_server();
+    int to_server = CHECK(socket(AF_UNIX, SOCK_STREAM, 0));
+    connect_to(to_server, &server_address);
+
     pid_t child = CHECK(fork());
     if (child == 0) {
-        role(name);
-        play(fd);
+        become(CHILD);
+        write_text("to_server", to_server, "from the child");
         _exit(EXIT_SUCCESS);
     }
-    return child;
-}
-
-/* Who writes says who it is, so that who reads can compare. */
-static void sign(int fd)
-{
-    pid_t own = getpid();
-
-    say("write(own pid)");
-    CHECK(write(fd, &own, sizeof(own)));
-}
-
-static struct ucred ask_kernel(int fd)
-{
-    struct ucred cred = {0};
-    socklen_t len = sizeof(cred);
-
-    CHECK(getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len));
-    return cred;
-}
-
-static void compare(int fd, pid_t other, const char *whose)
-{
-    pid_t writer = 0, noted = ask_kernel(fd).pid;
-    ssize_t n = CHECK(read(fd, &writer, sizeof(writer)));
-
-    say("read() = %zd, the writer's pid", n);
-    say("SO_PEERCRED pid == the writer's: %s", noted == writer ? "yes" : "no");
-    say("SO_PEERCRED pid == %s: %s", whose, noted == other ? "yes" : "no");
-}
-
-static void accept_and_compare(int listener)
-{
-    compare(CHECK(accept(listener, NULL, NULL)), getppid(),
-            "its parent's, who connected");
-}
-
-/* When the server starts, only the child can still hold the connection. */
-static void inherited(void)
-{
-    int listener = open_server();
-
-    role("parent");
-    say("connect(), fork(), close()");
-    int connection = connected();
-    pid_t child = start("child", sign, connection);
-    CHECK(close(connection));
-    pid_t server = start("server", accept_and_compare, listener);
+    CHECK(close(to_server));
     reap(child);
     reap(server);
-    close_server(listener);
 }
 
-/* One descriptor beside one byte, as in lab 3. */
-static void connect_and_lend(int end)
+/* The parent makes the socket, and the child connects it. When the child is
+ * gone, the parent writes. */
+static void child_connects(void)
 {
-    _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {0};
-    struct iovec iov = {"x", 1};
-    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+    begin_as(PARENT);
+    pid_t server = start_server();
+    int to_server = CHECK(socket(AF_UNIX, SOCK_STREAM, 0));
+    say("socket() -> to_server");
 
-    say("connect(), sendmsg(SCM_RIGHTS [the connection])");
-    int connection = connected();
-    msg.msg_control = control;
-    msg.msg_controllen = sizeof(control);
-    struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
-    cmsg->cmsg_level = SOL_SOCKET;
-    cmsg->cmsg_type = SCM_RIGHTS;
-    cmsg->cmsg_len = CMSG_LEN(sizeof(int));
-    memcpy(CMSG_DATA(cmsg), &connection, sizeof(int));
-    CHECK(sendmsg(end, &msg, 0));
-}
-
-static void borrow_and_sign(int end)
-{
-    _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))];
-    struct iovec iov = {&(char){0}, 1};
-    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
-    int connection;
-
-    msg.msg_control = control;
-    msg.msg_controllen = sizeof(control);
-    ssize_t n = CHECK(recvmsg(end, &msg, MSG_CMSG_CLOEXEC));
-    struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
-    int came = cmsg && cmsg->cmsg_len == CMSG_LEN(sizeof(int));
-    say("recvmsg() = %zd, a descriptor came: %s", n, came ? "yes" : "no");
-    if (!came)
-        return;
-    memcpy(&connection, CMSG_DATA(cmsg), sizeof(int));
-    sign(connection);
-}
-
-static void passed_on(void)
-{
-    int sv[2], listener = open_server();
-
-    CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, sv));
-    pid_t ann = start("ann", connect_and_lend, sv[0]);
-    pid_t bob = start("bob", borrow_and_sign, sv[1]);
-    CHECK(close(sv[0]));
-    CHECK(close(sv[1]));
-
-    role("server");
-    int peer = CHECK(accept(listener, NULL, NULL));
-    compare(peer, ann, "ann's, who connected");
-    reap(ann);
-    reap(bob);
-    CHECK(close(peer));
-    close_server(listener);
-}
-
-static void accept_and_sign(int listener)
-{
-    sign(CHECK(accept(listener, NULL, NULL)));
-}
-
-static void connect_and_compare(int listener)
-{
-    CHECK(close(listener));    // the server's own
-    compare(connected(), getppid(), "its parent's, who listened");
-}
-
-static void other_side(void)
-{
-    role("parent");
-    say("listen(), fork()");
-    int listener = open_server();
-    pid_t server = start("server", accept_and_sign, listener);
-    pid_t client = start("client", connect_and_compare, listener);
+    pid_t child = CHECK(fork());
+    if (child == 0) {
+        become(CHILD);
+        connect_to(to_server, &server_address);
+        _exit(EXIT_SUCCESS);
+    }
+    reap(child);
+    write_text("to_server", to_server, "from the parent");
+    CHECK(close(to_server));
     reap(server);
-    reap(client);
-    close_server(listener);
 }
 
-static void pair(void)
+static _Noreturn void run_ann(int to_bob)
+{
+    become(ANN);
+    int to_server = CHECK(socket(AF_UNIX, SOCK_STREAM, 0));
+    connect_to(to_server, &server_address);
+    say("sendmsg(to_bob, [to_server]) ...");
+    send_descriptor(to_bob, "x", 1, to_server);
+    _exit(EXIT_SUCCESS);
+}
+
+static _Noreturn void run_bob(int to_ann)
+{
+    char byte;
+    int end;
+
+    become(BOB);
+    int n = receive_descriptor(to_ann, &byte, 1, &end);
+    if (n == 0 || end == -1)
+        _exit(EXIT_FAILURE);    // ann has failed, or sent no descriptor
+    say("recvmsg(to_ann) -> [end]");
+    write_text("end", end, "from bob");
+    _exit(EXIT_SUCCESS);
+}
+
+/* ann is gone before bob starts, and what she has sent waits in the pair. */
+static void passed_on(void)
 {
     int sv[2];
 
-    role("parent");
-    say("socketpair(), fork()");
+    begin_as(SERVER);
+    int listener = open_server();
     CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, sv));
-    reap(start("child", sign, sv[1]));
-    compare(sv[0], getpid(), "own, who made the pair");
+
+    pid_t ann = CHECK(fork());
+    if (ann == 0)
+        run_ann(sv[0]);
+    reap(ann);
+    pid_t bob = CHECK(fork());
+    if (bob == 0)
+        run_bob(sv[1]);
+    reap(bob);
+
+    int to_client = CHECK(accept(listener, NULL, NULL));
+    read_text("to_client", to_client);
+    ask_kernel("to_client", to_client);
+
+    CHECK(close(to_client));
     CHECK(close(sv[0]));
     CHECK(close(sv[1]));
+    close_and_remove(listener, &server_address);
 }
 
-/* uid_t is unsigned: -1 is the greatest, and no user has it. */
-static void ask_nobody(const char *what, int fd)
+static void start_listening(int listener)
 {
-    struct ucred cred = {0};
-    socklen_t len = sizeof(cred);
-    int result = CHECK(getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len));
+    int result = CHECK(listen(listener, 2));
 
-    say("%s: getsockopt() = %d, pid 0 and uid -1: %s", what, result,
-        cred.pid == 0 && cred.uid == (uid_t)-1 ? "yes" : "no");
+    say("listen(listener) = %d", result);
 }
 
-static void nobody(void)
+/* bob accepts the first client, and waits until this client has asked the
+ * kernel. Then bob calls listen() once more. */
+static _Noreturn void run_accepting_bob(int listener)
 {
-    int listener = open_server();
+    become(BOB);
+    int to_client = CHECK(accept(listener, NULL, NULL));
+    say("accept(listener) -> to_client");
+    pass_on(to_client);
+
+    wait_at(to_client);
+    start_listening(listener);
+    pass_on(to_client);
+    _exit(EXIT_SUCCESS);
+}
+
+/* This line is printed before the call, because bob's next line comes as soon
+ * as the call is made. */
+static int connect_as(const char *name)
+{
     int fd = CHECK(socket(AF_UNIX, SOCK_STREAM, 0));
 
-    role("client");
-    ask_nobody("not connected", fd);
-    CHECK(connect(fd, (const void *)&server_addr, sizeof(server_addr)));
-    ask_nobody("connected", fd);
+    say("connect(%s, \"%s\") ...", name, server_address.sun_path);
+    CHECK(connect(fd, (const struct sockaddr *)&server_address,
+                  sizeof(server_address)));
+    return fd;
+}
 
-    CHECK(close(fd));
-    close_server(listener);
+static _Noreturn void run_client(int listener)
+{
+    become(CLIENT);
+    CHECK(close(listener));    // a client needs only the name
+
+    int first = connect_as("first");
+    wait_at(first);    // until bob has accepted
+    ask_kernel("first", first);
+    pass_on(first);
+
+    wait_at(first);    // until bob has called listen()
+    int second = connect_as("second");
+    ask_kernel("second", second);
+    ask_kernel("first", first);
+    _exit(EXIT_SUCCESS);
+}
+
+/* Each call on the listener is made by another process. All of them have it
+ * from the parent. */
+static void other_side(void)
+{
+    begin_as(PARENT);
+    int listener = CHECK(socket(AF_UNIX, SOCK_STREAM, 0));
+    int bound = CHECK(bind(listener, (const struct sockaddr *)&server_address,
+                           sizeof(server_address)));
+    say("bind(listener, \"%s\") = %d", server_address.sun_path, bound);
+
+    pid_t ann = CHECK(fork());
+    if (ann == 0) {
+        become(ANN);
+        start_listening(listener);
+        _exit(EXIT_SUCCESS);
+    }
+    reap(ann);
+
+    pid_t client = CHECK(fork());
+    if (client == 0)
+        run_client(listener);
+    pid_t bob = CHECK(fork());
+    if (bob == 0)
+        run_accepting_bob(listener);
+    reap(client);
+    reap(bob);
+    close_and_remove(listener, &server_address);
+}
+
+static void make_pair(const char *name, int type, int sv[2])
+{
+    int result = CHECK(socketpair(AF_UNIX, type, 0, sv));
+
+    say("socketpair(%s) = %d", name, result);
+}
+
+/* The child asks at its end of its parent's pair. Then it makes a pair of its
+ * own, and sends one end of it to the parent. */
+static _Noreturn void run_child(int to_parent)
+{
+    int own[2];
+
+    become(CHILD);
+    ask_kernel("sv[1]", to_parent);
+    make_pair("own", SOCK_STREAM, own);
+    say("sendmsg(sv[1], [own[0]]) ...");
+    send_descriptor(to_parent, "x", 1, own[0]);
+    _exit(EXIT_SUCCESS);
+}
+
+static void pairs(void)
+{
+    int sv[2];
+    char byte;
+    int end;
+
+    begin_as(PARENT);
+    make_pair("sv", SOCK_STREAM, sv);
+    pid_t child = CHECK(fork());
+    if (child == 0) {
+        CHECK(close(sv[0]));
+        run_child(sv[1]);
+    }
+    CHECK(close(sv[1]));    // only the child has this end now
+
+    int n = receive_descriptor(sv[0], &byte, 1, &end);
+    if (n == 0 || end == -1)
+        _exit(EXIT_FAILURE);    // the child has failed, or sent no descriptor
+    say("recvmsg(sv[0]) -> [end]");
+    ask_kernel("sv[0]", sv[0]);
+    ask_kernel("end", end);
+
+    reap(child);
+    CHECK(close(sv[0]));
+    CHECK(close(end));
+}
+
+/* One process has all ends, so each pid that is known is its own. */
+static void nobody(void)
+{
+    int sv[2];
+
+    begin_as(CLIENT);
+    int listener = open_server();
+    int receiver = bind_to(&dgram_address, SOCK_DGRAM);
+    int stream = CHECK(socket(AF_UNIX, SOCK_STREAM, 0));
+    int dgram = CHECK(socket(AF_UNIX, SOCK_DGRAM, 0));
+
+    ask_kernel("stream", stream);
+    connect_to(stream, &server_address);
+    ask_kernel("stream", stream);
+    connect_to(dgram, &dgram_address);
+    ask_kernel("dgram", dgram);
+    make_pair("sv", SOCK_DGRAM, sv);
+    ask_kernel("sv[0]", sv[0]);
+    ask_kernel("listener", listener);
+
+    CHECK(close(stream));
+    CHECK(close(dgram));
+    CHECK(close(sv[0]));
+    CHECK(close(sv[1]));
+    close_and_remove(receiver, &dgram_address);
+    close_and_remove(listener, &server_address);
 }
 
 int main(void)
 {
-    step("A child writes on its parent's connection. Who is the peer?");
-    inherited();
+    share_known_pids();
 
-    step("The connection is sent to somebody else. Who is the peer?");
+    step("One process connects, another one writes. Whom does the server see?");
+    child_writes();
+    child_connects();
+
+    step("A connection is sent to somebody else. Whom does the server see?");
     passed_on();
 
-    step("One process listens, another accepts. Whom does the client see?");
+    step("One process listens, another one accepts. Whom does a client see?");
     other_side();
 
-    step("And who is at the other end of a pair?");
-    pair();
+    step("Who is at the other end of a pair?");
+    pairs();
 
-    step("Of whom is nothing known?");
+    step("About whom is nothing known?");
     nobody();
 }
