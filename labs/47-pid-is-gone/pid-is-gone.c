@@ -46,6 +46,8 @@ static const char *pid_text(pid_t pid)
 {
     static char number[16];    // good until the next call
 
+    if (pid == 0)
+        return "0";
     if (pid == ann && pid == bob)
         return "ann's and bob's";
     if (pid == ann)
