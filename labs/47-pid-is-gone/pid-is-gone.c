@@ -6,10 +6,10 @@
  * number means the new process with it. A pidfd is a descriptor that means one
  * process for ever. But who opens it by the pid may come too late.
  *
- *     ann, pid 100       |-------|x               x: waited for
- *     bob, pid 100                 |--------------
- *     server keeps "100"      ......?.............  ann, then nobody, then bob
- *     server keeps pidfd      =====================  ann
+ *     ann, pid 100       |-----------| waitpid(ann)
+ *     bob, pid 100                         |-----------------
+ *     kill(100, SIGKILL)   hits ann          hits bob
+ *     ann's pidfd          hits ann  -1 ESRCH, whoever has the pid
  *
  * See pidfd_open(2), pidfd_send_signal(2), unix(7), pid_namespaces(7).
  */
@@ -71,7 +71,7 @@ static void enter_namespace(void)
     if (unshared == -1 && (errno == EPERM || errno == EACCES ||
                            errno == ENOSPC || errno == EINVAL))
         skip("this lab makes a namespace, and unshare(2) is not allowed here");
-    CHECK(unshared);
+    check(unshared, "unshare()", __FILE__, __LINE__);
 
     pid_t child = CHECK(fork());
     if (child == 0) {
@@ -81,6 +81,7 @@ static void enter_namespace(void)
     CHECK(waitpid(child, &status, 0));
     if (WIFEXITED(status))
         _exit(WEXITSTATUS(status));
+    fputs("the first process of the namespace was killed\n", stderr);
     _exit(EXIT_FAILURE);
 }
 
@@ -91,13 +92,12 @@ static void need_last_pid(void)
     int fd = open(last_pid_path, O_WRONLY);
 
     if (fd == -1 && (errno == ENOENT || errno == EACCES || errno == EROFS))
-        skip("this lab writes to /proc/sys/kernel/ns_last_pid: it cannot here");
-    CHECK(fd);
+        skip("this lab cannot write to /proc/sys/kernel/ns_last_pid here");
+    check(fd, "open()", __FILE__, __LINE__);
     ssize_t n = write(fd, "1", 1);
     if (n == -1 && errno == EPERM)
-        skip(
-            "this lab writes to /proc/sys/kernel/ns_last_pid: it may not here");
-    CHECK((int)n);
+        skip("this lab may not write to /proc/sys/kernel/ns_last_pid here");
+    check(n, "write()", __FILE__, __LINE__);
     CHECK(close(fd));
 }
 
@@ -187,10 +187,12 @@ static _Noreturn void run_bob(int to_server)
 static int start_bob(void)
 {
     int sv[2];
+    char before_ann[16];
+    int length = snprintf(before_ann, sizeof(before_ann), "%d", ann - 1);
 
     CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, sv));
     int fd = CHECK(open(last_pid_path, O_WRONLY));
-    CHECK(dprintf(fd, "%d", ann - 1));
+    CHECK((int)write(fd, before_ann, (size_t)length));
     CHECK(close(fd));
 
     bob = CHECK(fork());
