@@ -92,8 +92,10 @@ static int receive_end(int to_server)
     int end;
     int n = receive_descriptor(to_server, &byte, 1, &end);
 
-    if (n == 0 || end == -1)
-        _exit(EXIT_FAILURE);    // the server has failed, or sent no descriptor
+    if (n == 0 || end == -1) {
+        fprintf(stderr, "%s: no descriptor has come\n", lab_role);
+        _exit(EXIT_FAILURE);
+    }
     return end;
 }
 

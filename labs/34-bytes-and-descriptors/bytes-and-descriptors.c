@@ -88,9 +88,9 @@ static const char *flags_text(int flags)
 {
     static char number[16];    // good until the next call
 
-    if (flags & MSG_CTRUNC)
+    if (flags == MSG_CTRUNC)
         return "MSG_CTRUNC";
-    if (flags & MSG_TRUNC)
+    if (flags == MSG_TRUNC)
         return "MSG_TRUNC";
     snprintf(number, sizeof(number), "%d", flags);
     return number;

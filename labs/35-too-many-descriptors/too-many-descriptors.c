@@ -6,11 +6,13 @@
  * a user may have only so many on their way, which nobody has received yet: all
  * processes of this user together.
  *
- *     sender                     on their way               receiver's table
- *                  +-----+     +-------------+  recvmsg()    +---+
- *     sendmsg() -> | 253 | --> | limit of    | ------------> |   |  limit of
- *                  +-----+     | each user   |               |   |  the process
- *                              +-------------+               +---+
+ *     sender                 on their way              receiver's table
+ *                  +-----+     +-----------+  recvmsg()    +---+
+ *     sendmsg() -> | 253 | --> | count of  | ------------> |   |  limit of
+ *                  +-----+     | the user, |               |   |  the
+ *                              | limit of  |               +---+  receiver
+ *                              | sender    |
+ *                              +-----------+
  *
  * See unix(7), sendmsg(2), recvmsg(2), getrlimit(2).
  */
@@ -94,7 +96,7 @@ static const char *flags_text(int flags)
 {
     static char number[16];    // good until the next call
 
-    if (flags & MSG_CTRUNC)
+    if (flags == MSG_CTRUNC)
         return "MSG_CTRUNC";
     snprintf(number, sizeof(number), "%d", flags);
     return number;
@@ -300,21 +302,17 @@ static void send_until_refused(const int sv[2], const struct colour *colour,
                                size_t n)
 {
     int descriptors[MOST];
-    const char *result = "1";
+    const char *result = "no sendmsg() yet";
     size_t messages = 0;
-    int refused = 0;
 
     fill(descriptors, n, colour->sent);
-    while (!refused && messages < MESSAGES) {
-        long sent = try_sendmsg(sv[0], descriptors, n);
-        refused = sent == -1 && errno == ETOOMANYREFS;
-        if (!refused) {
-            check(sent, "sendmsg()", __FILE__, __LINE__);
-            messages++;
-        }
+    errno = 0;    // and so it stays until a call fails
+    while (messages < MESSAGES) {
+        result = RESULT(try_sendmsg(sv[0], descriptors, n), ETOOMANYREFS);
+        if (errno == ETOOMANYREFS)
+            break;
+        messages++;
     }
-    if (refused)
-        result = "-1 ETOOMANYREFS";
     say_measured("messages sent: %zu, descriptors sent: %zu", messages,
                  messages * n);
     say("the last sendmsg(\"x\", %zu times %s) = %s", n, colour->name, result);
