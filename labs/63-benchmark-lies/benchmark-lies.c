@@ -203,7 +203,7 @@ static void say_trips(const struct trip *trips)
     double by_loops = of_loops / LOOPS;
     double by_answers = of_answers / answers;
 
-    say("send(to_server) = %d: %d times, -1 EPIPE: %d times", SIZE, sent,
+    say("loops: %d, sent: %d messages, -1 EPIPE: %d times", LOOPS, sent,
         LOOPS - sent);
     say("loops: %d, answers of %d B: %d", LOOPS, SIZE, answers);
     say("recv(to_server) = %d, the last time", trips[LOOPS - 1].came);
