@@ -1,50 +1,61 @@
 /*
  * 62-transport-cost -- what does it cost to send a message?
  *
- * Two system calls, two copies of the bytes, and memory while the message
- * waits. TCP makes a packet of it besides. If another process has to wake up
- * for the message, this may cost more than all the rest.
+ * Two system calls and two copies of the bytes, and on TCP a packet besides.
+ * Most of this is paid for each message, and little for each byte. If another
+ * process has to wake up for the message, this may cost more than all the rest.
  *
  *     sender   send() --> [ memory of the kernel ] --> recv()   receiver
  *              1st copy     until it is read           2nd copy
+ *                 |                                       ^
+ *                 +---- wake-up, if the receiver sleeps --+
  *
  * A line that begins with ~ is measured. Its figures are different on each run,
  * and only its words are compared.
  *
- * See unix(7), tcp(7), socket(7), getrusage(2), clock_gettime(2).
+ * See unix(7), tcp(7), getrusage(2), sched_setaffinity(2), clock_gettime(2).
  */
-#define _GNU_SOURCE    // for struct tcp_info and sched_setaffinity()
+#define _GNU_SOURCE    // for sched_setaffinity()
 #include <arpa/inet.h>
 #include <netinet/in.h>
-#ifdef __GLIBC__    // the <netinet/tcp.h> of glibc lacks tcpi_data_segs_out
-#include <linux/tcp.h>
-#else
 #include <netinet/tcp.h>
-#endif
 #include <sched.h>
 #include <stdlib.h>
-#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "../../common/lab.h"
 #include "../../common/loopback.h"
 
-enum { TRIPS = 20, TURN = 5, SMALL = 64, LARGE = 4096, PARTS = 5, PART = 16 };
+enum {
+    TURNS = 4,       // how many turns each side has
+    SINGLE = 5,      // so many round trips a turn
+    TRIPS = 20,      // TURNS * SINGLE: the most that one side makes
+    SMALL = 64,      // sizes of messages, in bytes
+    JOINED = 320,    // SINGLE small messages in one
+    MEDIUM = 4096,
+    LARGE = 65536,
+    ROOM = 65536,    // what one recv() can take
+};
 
-/* One of the two things that a step compares. */
+/* One of the things that a step compares. */
 struct side {
+    const char *name;
     int family;
-    size_t size;    // of each message
+    int size;        // of each message
+    int per_turn;    // how many round trips it makes in a turn
     int sv[2];
     pid_t child;
-    int came;               // how many bytes were received
-    long switches;          // how many context switches there were
+    int trips;       // how many round trips were made
+    int calls;       // how many times this process called send() or recv()
+    int came;        // how many bytes this process received
+    int switched;    // in how many trips it left the processor
     double times[TRIPS];    // how long each round trip took
 };
+
+static char bytes[LARGE];    // what is sent and received: nobody looks at it
 
 /* socketpair() makes no TCP sockets, so one socket connects to the other. With
  * TCP_NODELAY each send() makes a packet at once. */
@@ -70,27 +81,35 @@ static void open_tcp_pair(int sv[2])
         CHECK(setsockopt(sv[i], IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)));
 }
 
-/* From here on, the lines are about this family. */
-static void speak_for(int family)
+static void open_pair(struct side *side)
 {
-    if (family == AF_UNIX)
-        role("AF_UNIX");
+    if (side->family == AF_UNIX)
+        CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, side->sv));
     else
-        role("TCP");
+        open_tcp_pair(side->sv);
 }
 
-static void open_pair(int family, int sv[2])
+static void send_message(struct side *side, int fd)
 {
-    if (family == AF_UNIX)
-        CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, sv));
-    else
-        open_tcp_pair(sv);
+    CHECK(send(fd, bytes, (size_t)side->size, 0));
+    side->calls++;
 }
 
-static void close_pair(const int sv[2])
+/* A stream may bring a message in pieces. */
+static void receive_message(struct side *side, int fd)
 {
-    CHECK(close(sv[0]));
-    CHECK(close(sv[1]));
+    int left = side->size;
+
+    while (left > 0) {
+        int room = left < ROOM ? left : ROOM;
+        int n = CHECK(recv(fd, bytes, (size_t)room, 0));
+
+        side->calls++;
+        if (n == 0)
+            break;    // end of file: the count shows what is missing
+        side->came += n;
+        left -= n;
+    }
 }
 
 static double microseconds(void)
@@ -99,6 +118,41 @@ static double microseconds(void)
 
     CHECK(clock_gettime(CLOCK_MONOTONIC, &now));
     return 1e6 * (double)now.tv_sec + 1e-3 * (double)now.tv_nsec;
+}
+
+/* One process plays both ends, so nobody ever waits: this is the cost of the
+ * calls alone. */
+static void trip_alone(struct side *side)
+{
+    double start = microseconds();
+
+    send_message(side, side->sv[0]);
+    receive_message(side, side->sv[1]);
+    send_message(side, side->sv[1]);
+    receive_message(side, side->sv[0]);
+
+    side->times[side->trips] = microseconds() - start;
+    side->trips++;
+}
+
+/* A machine is faster now, and slower a moment later. So the sides take turns:
+ * what disturbs one of them disturbs the others, too. */
+static void play_alone(struct side *sides, int count)
+{
+    for (int i = 0; i < count; i++)
+        open_pair(&sides[i]);
+
+    for (int turn = 0; turn < TURNS; turn++) {
+        for (int i = 0; i < count; i++) {
+            for (int trip = 0; trip < sides[i].per_turn; trip++)
+                trip_alone(&sides[i]);
+        }
+    }
+
+    for (int i = 0; i < count; i++) {
+        CHECK(close(sides[i].sv[0]));
+        CHECK(close(sides[i].sv[1]));
+    }
 }
 
 static int by_size(const void *a, const void *b)
@@ -113,64 +167,67 @@ static int by_size(const void *a, const void *b)
     return 0;
 }
 
-/* The median is the trip in the middle: half of the trips took longer. Beside
- * the times stands how much arrived. A benchmark that does not count this may
- * measure messages that nobody receives. */
-static void say_trips(struct side *side)
+/* In order of size, the median is in the middle: half of the trips took longer.
+ * Beside the times stands how much was done for them: this is the same on each
+ * run. */
+static void say_side(struct side *side)
 {
     double *times = side->times;
+    int trips = side->trips;
 
-    qsort(times, TRIPS, sizeof(times[0]), by_size);
-    speak_for(side->family);
-    say("%d round trips of %zu B: %d B came", TRIPS, side->size, side->came);
-    say_measured("%zu B there and back: median %.1f us, fastest %.1f, "
-                 "slowest %.1f",
-                 side->size, times[TRIPS / 2], times[0], times[TRIPS - 1]);
+    qsort(times, (size_t)trips, sizeof(times[0]), by_size);
+    role(side->name);
+    say("%d round trips of %d B: %d system calls, %d B came", trips, side->size,
+        side->calls, side->came);
+    say_measured("one trip: median %.1f us, fastest %.1f us, slowest %.1f us",
+                 times[trips / 2], times[0], times[trips - 1]);
 }
 
-/* Both have been sorted by say_trips(). */
-static void say_ratio(const struct side *above, const struct side *below)
+/* say_side() has sorted the times. */
+static double median(const struct side *side)
 {
-    say_measured("this median / the median above = %.1f",
-                 below->times[TRIPS / 2] / above->times[TRIPS / 2]);
+    return side->times[side->trips / 2];
 }
 
-/* One thread plays both ends, so nobody ever waits: this is the cost of the
- * calls alone. */
-static void trips_alone(struct side *side, int first)
+static void say_ratio(const struct side *side, const struct side *to)
 {
-    char buf[LARGE] = "";
-    size_t size = side->size;
+    say_measured("ratio: %.1f times the median of %s, %d B",
+                 median(side) / median(to), to->name, to->size);
+}
 
-    for (int i = first; i < first + TURN; i++) {
-        double start = microseconds();
+static void compare_transports(void)
+{
+    struct side sides[] = {
+        {.name = "AF_UNIX",
+         .family = AF_UNIX,
+         .size = SMALL,
+         .per_turn = SINGLE},
+        {.name = "TCP", .family = AF_INET, .size = SMALL, .per_turn = SINGLE},
+    };
 
-        CHECK(send(side->sv[0], buf, size, 0));
-        side->came += CHECK(recv(side->sv[1], buf, size, 0));
-        CHECK(send(side->sv[1], buf, size, 0));
-        side->came += CHECK(recv(side->sv[0], buf, size, 0));
+    play_alone(sides, 2);
+    say_side(&sides[0]);
+    say_side(&sides[1]);
+    say_ratio(&sides[1], &sides[0]);
+}
 
-        side->times[i] = microseconds() - start;
+static void compare_sizes(void)
+{
+    const int sizes[] = {1, MEDIUM, LARGE};
+    struct side sides[3] = {{0}};
+
+    for (int i = 0; i < 3; i++) {
+        sides[i].name = "AF_UNIX";
+        sides[i].family = AF_UNIX;
+        sides[i].size = sizes[i];
+        sides[i].per_turn = SINGLE;
     }
-}
-
-/* A machine is faster now, and slower a moment later. So the two take turns:
- * what disturbs one of them disturbs the other one, too. */
-static void compare_alone(struct side above, struct side below)
-{
-    open_pair(above.family, above.sv);
-    open_pair(below.family, below.sv);
-
-    for (int first = 0; first < TRIPS; first += TURN) {
-        trips_alone(&above, first);
-        trips_alone(&below, first);
+    play_alone(sides, 3);
+    say_side(&sides[0]);
+    for (int i = 1; i < 3; i++) {
+        say_side(&sides[i]);
+        say_ratio(&sides[i], &sides[i - 1]);
     }
-    say_trips(&above);
-    say_trips(&below);
-    say_ratio(&above, &below);
-
-    close_pair(above.sv);
-    close_pair(below.sv);
 }
 
 /* From here on, this process and its children run on one processor. If there
@@ -197,189 +254,127 @@ static long context_switches(void)
     return usage.ru_nvcsw + usage.ru_nivcsw;
 }
 
-/* The child sends back what it receives. */
-static void answer(int fd)
+/* The child sends back what it receives, until the parent says that this was
+ * all. */
+static _Noreturn void answer(int fd)
 {
-    char buf[SMALL];
+    const size_t room = ROOM;
+    int calls = 0;
+    int n;
 
-    for (int i = 0; i < TRIPS; i++) {
-        CHECK(recv(fd, buf, SMALL, 0));
-        CHECK(send(fd, buf, SMALL, 0));
-    }
+    role("child");
+    do {
+        n = CHECK(recv(fd, bytes, room, 0));
+        calls++;
+        if (n > 0) {
+            CHECK(send(fd, bytes, (size_t)n, 0));
+            calls++;
+        }
+    } while (n > 0);
+    say("system calls: %d", calls);
+    _exit(EXIT_SUCCESS);
 }
 
-/* The second child also has a copy of the first child's pair. This does no
- * harm, because nobody waits for end of file. */
 static void open_pair_with_child(struct side *side)
 {
-    open_pair(side->family, side->sv);
+    open_pair(side);
     side->child = CHECK(fork());
     if (side->child == 0) {
-        role("child");
         CHECK(close(side->sv[0]));
         answer(side->sv[1]);
-        _exit(EXIT_SUCCESS);
     }
     CHECK(close(side->sv[1]));
 }
 
-static void trips_with_child(struct side *side, int first)
+/* There is one processor, so the child can answer only while the parent is off
+ * the processor. The context switches are counted outside of the time. */
+static void trip_with_child(struct side *side)
 {
-    char buf[SMALL] = "";
     long before = context_switches();
+    double start = microseconds();
 
-    for (int i = first; i < first + TURN; i++) {
-        double start = microseconds();
+    send_message(side, side->sv[0]);
+    receive_message(side, side->sv[0]);
 
-        CHECK(send(side->sv[0], buf, SMALL, 0));
-        side->came += CHECK(recv(side->sv[0], buf, SMALL, 0));
+    side->times[side->trips] = microseconds() - start;
+    side->trips++;
+    if (context_switches() > before)
+        side->switched++;
+}
 
-        side->times[i] = microseconds() - start;
+static void play_with_child(struct side *sides, int count)
+{
+    for (int i = 0; i < count; i++)
+        open_pair_with_child(&sides[i]);
+
+    for (int turn = 0; turn < TURNS; turn++) {
+        for (int i = 0; i < count; i++) {
+            for (int trip = 0; trip < sides[i].per_turn; trip++)
+                trip_with_child(&sides[i]);
+        }
     }
-    long after = context_switches();
-    side->switches += after - before;
 }
 
-static void compare_with_child(struct side above, struct side below)
+/* The second child has a copy of the first one's socket. So close() would be no
+ * end of file for the first child, but shutdown() is. */
+static void end_child(struct side *side)
 {
-    open_pair_with_child(&above);
-    open_pair_with_child(&below);
+    CHECK(shutdown(side->sv[0], SHUT_WR));
+    reap(side->child);
+    CHECK(close(side->sv[0]));
 
-    for (int first = 0; first < TRIPS; first += TURN) {
-        trips_with_child(&above, first);
-        trips_with_child(&below, first);
-    }
-    reap(above.child);
-    reap(below.child);
-    say_trips(&above);
-    say_measured("the parent's context switches: %ld", above.switches);
-    say_trips(&below);
-    say_measured("the parent's context switches: %ld", below.switches);
-    say_ratio(&above, &below);
-
-    CHECK(close(above.sv[0]));
-    CHECK(close(below.sv[0]));
+    say_side(side);
+    say("round trips with a context switch: %d of %d", side->switched,
+        side->trips);
 }
 
-/* The kernel's memory that messages from this socket take until they are read.
- * On TCP the same request counts something else. See tcp(7), SIOCOUTQ. */
-static int memory(int fd)
+static void wake_another_process(void)
 {
-    int bytes;
+    struct side sides[] = {
+        {.name = "AF_UNIX",
+         .family = AF_UNIX,
+         .size = SMALL,
+         .per_turn = SINGLE},
+        {.name = "TCP", .family = AF_INET, .size = SMALL, .per_turn = SINGLE},
+    };
 
-    CHECK(ioctl(fd, TIOCOUTQ, &bytes));
-    return bytes;
+    play_with_child(sides, 2);
+    end_child(&sides[0]);
+    end_child(&sides[1]);
+    say_ratio(&sides[1], &sides[0]);
 }
 
-static void send_apart(int fd)
+/* Both sides carry the same bytes. In a turn, the first side sends five small
+ * messages and waits for the answer to each. The second side sends the five
+ * joined, as one message. */
+static void join_messages(void)
 {
-    char part[PART] = "";
+    struct side sides[] = {
+        {.name = "apart", .family = AF_UNIX, .size = SMALL, .per_turn = SINGLE},
+        {.name = "joined", .family = AF_UNIX, .size = JOINED, .per_turn = 1},
+    };
 
-    say("send(%d B), %d times ...", PART, PARTS);
-    for (int i = 0; i < PARTS; i++)
-        CHECK(send(fd, part, PART, 0));
-}
-
-static void send_joined(int fd)
-{
-    char part[PART] = "";
-    struct iovec parts[PARTS];
-
-    for (int i = 0; i < PARTS; i++)
-        parts[i] = (struct iovec){.iov_base = part, .iov_len = PART};
-    say("writev(%d parts of %d B), once ...", PARTS, PART);
-    CHECK(writev(fd, parts, PARTS));
-}
-
-/* MSG_WAITALL: a TCP packet may still be on its way. */
-static int receive_all(int fd)
-{
-    char buf[PARTS * PART];
-
-    return CHECK(recv(fd, buf, sizeof(buf), MSG_WAITALL));
-}
-
-static void say_memory(int bytes, int one, int came)
-{
-    say_measured("memory of the kernel: %d B", bytes);
-    say("memory = %.1f x that of one send(%d B), %d B came",
-        (double)bytes / one, PART, came);
-}
-
-/* First one message is sent alone, to compare with. */
-static void join_on_unix(void)
-{
-    char part[PART] = "";
-    int sv[2];
-
-    speak_for(AF_UNIX);
-    open_pair(AF_UNIX, sv);
-    CHECK(send(sv[0], part, PART, 0));
-    int one = memory(sv[0]);
-    CHECK(recv(sv[1], part, PART, 0));
-
-    send_apart(sv[0]);
-    int apart = memory(sv[0]);
-    int came = receive_all(sv[1]);
-    say_memory(apart, one, came);
-
-    send_joined(sv[0]);
-    int joined = memory(sv[0]);
-    came = receive_all(sv[1]);
-    say_memory(joined, one, came);
-
-    close_pair(sv);
-}
-
-/* The packets with data that this socket has sent so far. */
-static int packets(int fd)
-{
-    struct tcp_info info = {0};
-    socklen_t length = sizeof(info);
-
-    CHECK(getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length));
-    return (int)info.tcpi_data_segs_out;
-}
-
-static void join_on_tcp(void)
-{
-    int sv[2];
-
-    speak_for(AF_INET);
-    open_pair(AF_INET, sv);
-    send_apart(sv[0]);
-    int apart = packets(sv[0]);
-    int came = receive_all(sv[1]);
-    say("packets: %d, %d B came", apart, came);
-
-    send_joined(sv[0]);
-    int joined = packets(sv[0]) - apart;
-    came = receive_all(sv[1]);
-    say("packets: %d, %d B came", joined, came);
-
-    close_pair(sv);
+    play_with_child(sides, 2);
+    end_child(&sides[0]);
+    end_child(&sides[1]);
+    say_measured("ratio: %.2f times five medians of apart",
+                 median(&sides[1]) / (SINGLE * median(&sides[0])));
 }
 
 int main(void)
 {
-    struct side unix_small = {.family = AF_UNIX, .size = SMALL};
-    struct side unix_byte = {.family = AF_UNIX, .size = 1};
-    struct side unix_large = {.family = AF_UNIX, .size = LARGE};
-    struct side tcp_small = {.family = AF_INET, .size = SMALL};
-
     need_loopback();
 
     step("How long do 64 bytes take, there and back?");
-    compare_alone(unix_small, tcp_small);
+    compare_transports();
 
-    step("How much longer do 4096 bytes take than one byte?");
-    compare_alone(unix_byte, unix_large);
+    step("How much longer do more bytes take?");
+    compare_sizes();
 
     step("What if another process has to wake up and answer?");
     stay_on_one_processor();
-    compare_with_child(unix_small, tcp_small);
+    wake_another_process();
 
-    step("What do five small messages cost, and one that joins them?");
-    join_on_unix();
-    join_on_tcp();
+    step("What if five messages are joined into one?");
+    join_messages();
 }
