@@ -29,7 +29,7 @@
 enum {
     ROOM = 64,              // longer than any text that is sent here
     BACKLOG = 4,            // more than ever wait in a queue here
-    LONG_AGO = 946684800    // the first second of the year 2000
+    LONG_AGO = 946684800    // when the year 2000 began
 };
 
 static struct sockaddr_un address_of(const char *path)
@@ -242,16 +242,15 @@ static void make_it_old(const char *path)
     CHECK(utimensat(AT_FDCWD, path, times, 0));
 }
 
-/* A time that is not before `start` is "in this step". Any other is shown. */
+/* The time that the lab has set, or one since the step began. Any other time is
+ * shown as it is: seconds since 1970. */
 static const char *time_name(time_t when, time_t start, char text[ROOM])
 {
-    struct tm date;
-
-    snprintf(text, ROOM, "in this step");
-    if (when < start) {
-        gmtime_r(&when, &date);
-        strftime(text, ROOM, "%Y-%m-%d", &date);
-    }
+    if (when == LONG_AGO)
+        return "long ago";
+    if (when >= start)
+        return "in this step";
+    snprintf(text, ROOM, "%lld", (long long)when);
     return text;
 }
 
@@ -259,12 +258,11 @@ static const char *time_name(time_t when, time_t start, char text[ROOM])
 static void look_at_times(const char *path, time_t start)
 {
     struct stat status;
-    char accessed[ROOM];
-    char modified[ROOM];
+    char text[2][ROOM];
 
     CHECK(stat(path, &status));
-    time_name(status.st_atime, start, accessed);
-    time_name(status.st_mtime, start, modified);
+    const char *accessed = time_name(status.st_atime, start, text[0]);
+    const char *modified = time_name(status.st_mtime, start, text[1]);
     role("cleaner");
     say("stat(\"%s\") -> accessed: %s, modified: %s", path, accessed, modified);
 }
