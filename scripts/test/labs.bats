@@ -122,7 +122,7 @@ first_items() {
 }
 
 @test "each link in a page leads somewhere" {
-    for readme in README.md labs/*/*.md scripts/*.md scripts/*/*.md; do
+    for readme in README.md labs/*.md labs/*/*.md scripts/*.md scripts/*/*.md; do
         for link in $(grep -oE '\]\([^)]*\)' "$readme" | tr -d '])('); do
             [[ -e $(dirname "$readme")/$link ]] ||
                 same "$link" 'no such file' "$readme"
@@ -141,6 +141,36 @@ first_items() {
     same "$(printf '%s\n' labs/*/)" \
         "$(sed -nE 's/^\| \[[0-9]+\]\(([^)]*\/)README.md\) .*/\1/p' README.md)" \
         'README.md, the rows in their order'
+}
+
+@test "the course has each lab, with its minutes and what it needs" {
+    diff <(grep '^| \[[0-9]*\](' labs/README.md) <(scripts/test/course.sh)
+}
+
+# The labs of a plan, in its order: $1 begins the line with which it begins.
+plan() {
+    awk -v begin="$1" 'index($0, begin) == 1 { found = 1; printf "%s ", $0; next }
+        found && /^(\*\*|## )/ { exit }
+        found { printf "%s ", $0 }' labs/README.md |
+        grep -oE 'labs? [0-9]+((,| and) [0-9]+)*' | grep -oE '[0-9]+'
+}
+
+@test "each plan of the course has what a lab needs before the lab" {
+    for plan in '**Ninety minutes**' '**Half a day**' '**Seven weeks**'; do
+        declare -A known=()
+        count=0
+        for lab in $(plan "$plan"); do
+            needs=$(sed -nE "s/^\| \[$lab\]\(.*\| ([^|]*) \|\$/\1/p" labs/README.md)
+            for need in ${needs//[,-]/}; do
+                [[ -n ${known[$need]-} ]] ||
+                    same "lab $need before lab $lab" 'none' "labs/README.md, $plan"
+            done
+            known[$lab]=yes
+            ((++count))
+        done
+        ((count > 2)) || same 'more than two labs' "$count" "labs/README.md, $plan"
+        unset known
+    done
 }
 
 @test "each lab's README shows the command that runs it" {
@@ -197,5 +227,5 @@ commands() {
                     same "${words[0]}" 'no such command' "$page"
                 ;;
         esac
-    done < <(commands README.md labs/*/*.md)
+    done < <(commands README.md labs/*.md labs/*/*.md)
 }
