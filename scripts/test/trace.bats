@@ -216,6 +216,26 @@ plant_server() {
     counts 14 17 'schedules, 1 output'
 }
 
+# A child is killed while it is delayed, and strace complains (6.1 does).
+@test "shake: what strace says of a process that is killed is not the lab's" {
+    needs_strace
+    plant 'step("Who?");
+           pid_t child = CHECK(fork());
+           if (child == 0) { CHECK(mkdir("here", 0700)); pause(); }
+           poll(NULL, 0, 20);
+           CHECK(kill(child, SIGKILL)); wait(NULL);
+           rmdir("here");' '1. Who?'
+    include sys/stat.h
+    passes make -s shake-90
+    said 'schedules, 1 output'
+    # What the lab says otherwise is a difference, though strace complains, too.
+    sed -i 's/rmdir("here")/say("rmdir() = %d", &)/' labs/90-planted/planted.c
+    echo 'main      rmdir() = 0' >>expected/90-planted.txt
+    fails make -s shake-90
+    said ' outputs'
+    said '# +main      rmdir() = -1'
+}
+
 @test "shake: what a lab with a clock does in a loop is left alone" {
     needs_strace
     local with without
