@@ -1,7 +1,7 @@
 /*
  * 44-across-namespaces -- what does a container change?
  *
- * A process in namespaces of its own has another view of names and numbers.
+ * A process in namespaces of its own has another view of names and numbers:
  *
  *     namespace      what is another one inside
  *
@@ -482,6 +482,13 @@ static int connect_to_server(void)
     return fd;
 }
 
+static void say_own_uid(void)
+{
+    uid_t uid = geteuid();
+
+    say("geteuid() = %u", uid);
+}
+
 /* Asks twice: without a map of uids, and with one. */
 static _Noreturn void run_mapped_client(int gate)
 {
@@ -489,7 +496,7 @@ static _Noreturn void run_mapped_client(int gate)
 
     role("inside");
     enter(CLONE_NEWUSER);
-    say("geteuid() = %u", geteuid());
+    say_own_uid();
     int to_server = connect_to_server();
     pass_on(gate);
     wait_at(gate);
@@ -497,7 +504,7 @@ static _Noreturn void run_mapped_client(int gate)
 
     say("write(\"/proc/self/uid_map\", \"%u own 1\") ...", root);
     map_uid(root);
-    say("geteuid() = %u", geteuid());
+    say_own_uid();
     pass_on(gate);
     wait_at(gate);
     ask_uid_inside("to_server", to_server);

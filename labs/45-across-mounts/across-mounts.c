@@ -413,6 +413,7 @@ static void private_directory(void)
     CHECK(close(gate[1]));
     wait_at(gate[0]);
 
+    say("close(listener) ...");
     CHECK(close(listener));
     try_to_connect(server_path);
     try_to_connect("private/server.sock");
