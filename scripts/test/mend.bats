@@ -256,7 +256,7 @@ one_line() {
     cp labs/90-planted/planted.c "$file"
     passes make -s shake-90 MENDED=1
     said 'ok - 90 planted (mended): '
-    sed -i 's/CHECK(wait(NULL))/usleep(300000)/' "$file"
+    sed -i 's/CHECK(wait(NULL))/usleep(300000)/; s/^}/wait(NULL);&/' "$file"
     passes make -s mend-90
     fails make -s shake-90 MENDED=1
     said 'not ok - 90 planted (mended): '
