@@ -346,7 +346,7 @@ static void queue_is_full(void)
 /* From now on a send() or a sendto() waits so long for room, and no longer. */
 static void limit_waiting(int client)
 {
-    const struct timeval limit = {.tv_usec = MILLISECONDS * 1000};
+    const struct timeval limit = {.tv_usec = MILLISECONDS * 1000L};
 
     int set = CHECK(
         setsockopt(client, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)));

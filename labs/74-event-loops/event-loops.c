@@ -54,7 +54,7 @@ static int new_epoll(void)
     return CHECK(epoll_create1(EPOLL_CLOEXEC));
 }
 
-static const char *word_if(int is_set, const char *word)
+static const char *word_if(unsigned is_set, const char *word)
 {
     if (is_set)
         return word;
@@ -72,19 +72,13 @@ static void write_words(char *text, size_t room, unsigned events)
 }
 
 /* The name is what epoll_wait() gives back with an event: it does not say which
- * descriptor the event is for. */
-static int change(int epoll, int operation, int fd, const char *name,
-                  unsigned flags)
+ * descriptor the event is for. The flags are 0 or EPOLLET. */
+static void add(int epoll, int fd, const char *name, unsigned flags)
 {
     struct epoll_event event = {.events = WANTED | flags,
                                 .data.ptr = (void *)name};
 
-    return epoll_ctl(epoll, operation, fd, &event);
-}
-
-static void add(int epoll, int fd, const char *name, unsigned flags)
-{
-    CHECK(change(epoll, EPOLL_CTL_ADD, fd, name, flags));
+    CHECK(epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event));
 }
 
 /* At most one event: only one socket is registered where this is called. */
