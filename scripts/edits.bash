@@ -39,8 +39,7 @@ extract() {
     extract_from "$1" "$readme" 'Break it' || return 1
     [[ -s $work/$1.diff ]] || return 1
     cp "$work/$1.text" "$work/$1.question"
-    [[ ! -e $answers ]] ||
-        extract_from "$1" "$answers" 'What the edits do' || return 1
+    extract_from "$1" "$answers" 'What the edits do' || return 1
 }
 
 # The same for the edit that EDIT says, if there is one.

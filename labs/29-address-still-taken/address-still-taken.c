@@ -368,10 +368,19 @@ static void connection_lives(struct address server)
     CHECK(close(second));
 }
 
+static const char *who_sets(int first_sets, int second_sets)
+{
+    if (first_sets && second_sets)
+        return "first and second";
+    return first_sets ? "first" : "second";
+}
+
 /* The first server closes its end first, as in step 2. `first_sets` and
  * `second_sets` say which of the two servers sets the option. */
 static void with_reuse(struct address server, int first_sets, int second_sets)
 {
+    role("case");
+    say("SO_REUSEADDR is set by: %s", who_sets(first_sets, second_sets));
     role("first");
     int first = new_socket(&server);
     if (first_sets)
@@ -380,7 +389,7 @@ static void with_reuse(struct address server, int first_sets, int second_sets)
     CHECK(listen(first, 1));
     struct connection connection = connect_through(first, &server);
 
-    say("close(connection), close(listener) ...");
+    say("close(connection), then the client's, then close(listener) ...");
     close_and_wait(connection.server);
     read_end(connection.client);
     close_and_wait(connection.client);

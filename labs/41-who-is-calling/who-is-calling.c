@@ -73,15 +73,10 @@ static void bind_to(int fd, const struct sockaddr_un *address)
     say("bind(\"%s\") = %d", address->sun_path, bound);
 }
 
-static int connect_to(int fd, const struct sockaddr_un *address)
-{
-    return CHECK(
-        connect(fd, (const struct sockaddr *)address, sizeof(*address)));
-}
-
 static void connect_to_server(int fd)
 {
-    int connected = connect_to(fd, &server_address);
+    int connected = CHECK(connect(fd, (const struct sockaddr *)&server_address,
+                                  sizeof(server_address)));
 
     say("connect(\"%s\") = %d", server_address.sun_path, connected);
 }
@@ -95,6 +90,7 @@ static void say_name(const char *call, const struct sockaddr_un *from,
         from->sun_path, length);
 }
 
+/* accept() stores the name of the client in from. */
 static int accept_client(int listener, struct sockaddr_un *from)
 {
     socklen_t length = sizeof(*from);
@@ -103,6 +99,18 @@ static int accept_client(int listener, struct sockaddr_un *from)
     int to_client = CHECK(accept(listener, (struct sockaddr *)from, &length));
     say_name("accept(listener)", from, length);
     return to_client;
+}
+
+/* The name that the socket of the client has now. */
+static void ask_for_name(const char *name, int to_client)
+{
+    struct sockaddr_un peer = {0};
+    socklen_t length = sizeof(peer);
+    char call[ROOM];
+
+    CHECK(getpeername(to_client, (struct sockaddr *)&peer, &length));
+    snprintf(call, sizeof(call), "getpeername(%s)", name);
+    say_name(call, &peer, length);
 }
 
 static void remove_file(const char *path)
@@ -121,18 +129,17 @@ static void call_with_name(const char *client, int listener,
     role(client);
     ends[0] = CHECK(socket(AF_UNIX, SOCK_STREAM, 0));
     bind_to(ends[0], address);
-    connect_to(ends[0], &server_address);
+    connect_to_server(ends[0]);
+
     role("server");
     ends[1] = accept_client(listener, &from);
 }
 
-/* The server looks for a name twice. */
+/* The client has a name only after the server has accepted it. */
 static void call_and_bind(const char *client, int listener,
                           const struct sockaddr_un *address, int ends[2])
 {
     struct sockaddr_un from;
-    struct sockaddr_un peer = {0};
-    socklen_t length = sizeof(peer);
 
     role(client);
     ends[0] = CHECK(socket(AF_UNIX, SOCK_STREAM, 0));
@@ -143,10 +150,6 @@ static void call_and_bind(const char *client, int listener,
 
     role(client);
     bind_to(ends[0], address);
-
-    role("server");
-    CHECK(getpeername(ends[1], (struct sockaddr *)&peer, &length));
-    say_name("getpeername(to_client)", &peer, length);
 }
 
 static void close_both(const int ends[2])
@@ -168,7 +171,10 @@ static void names(void)
     role(eve.name);
     remove_file(ann.address.sun_path);
     call_with_name(eve.name, listener, &ann.address, eves);
+    ask_for_name("first", anns[1]);
     call_and_bind(bob.name, listener, &bob.address, bobs);
+    role("server");
+    ask_for_name("third", bobs[1]);
 
     close_both(anns);
     close_both(eves);
@@ -243,7 +249,7 @@ static const char *whose_pid(pid_t pid, char text[ROOM])
     if (pid == getpid())
         snprintf(text, ROOM, "the server's");
     for (size_t i = 0; i < ARRAY_LEN(clients); i++) {
-        if (pid != 0 && pid == clients[i]->pid)
+        if (pid != 0 && pid == clients[i]->pid)    // 0: not started yet
             snprintf(text, ROOM, "%s's", clients[i]->name);
     }
     return text;
@@ -253,7 +259,7 @@ static const char *whose_file(ino_t file, char text[ROOM])
 {
     snprintf(text, ROOM, "%llu", (unsigned long long)file);
     for (size_t i = 0; i < ARRAY_LEN(clients); i++) {
-        if (file != 0 && file == clients[i]->file)
+        if (file != 0 && file == clients[i]->file)    // 0: no file yet
             snprintf(text, ROOM, "%s's", clients[i]->name);
     }
     return text;
@@ -278,13 +284,17 @@ static const char *type_of(mode_t mode)
     return "other";
 }
 
-/* The old way. lstat() is stat(), but does not follow a symbolic link. */
-static void ask_file(const char *path)
+/* The old way: the file that has the name of the client. The path has one byte
+ * more than sun_path, because a string ends with a zero byte. */
+static void ask_file(const struct sockaddr_un *from)
 {
+    char path[sizeof(from->sun_path) + 1];
     struct stat file;
     char uid[ROOM];
     char whose[ROOM];
 
+    snprintf(path, sizeof(path), "%.*s", (int)sizeof(from->sun_path),
+             from->sun_path);
     CHECK(lstat(path, &file));
     say("lstat(\"%s\") -> type: %s, mode: %#o, uid: %s, file: %s", path,
         type_of(file.st_mode), file.st_mode & 0777, whose_uid(file.st_uid, uid),
@@ -336,12 +346,12 @@ static void honest_client(void)
     wait_at(ann.gate);
 
     role("server");
-    int to_ann = accept_client(listener, &from);
-    ask_file(from.sun_path);
-    ask_kernel("to_ann", to_ann);
+    int to_client = accept_client(listener, &from);
+    ask_file(&from);
+    ask_kernel("to_client", to_client);
 
     end(&ann);
-    CHECK(close(to_ann));
+    CHECK(close(to_client));
     CHECK(unlink(ann.address.sun_path));
     close_server(listener);
 }
@@ -385,13 +395,13 @@ static void forger(void)
     wait_at(eve.gate);
 
     role("server");
-    int to_eve = accept_client(listener, &from);
-    ask_file(from.sun_path);
-    ask_kernel("to_eve", to_eve);
+    int to_client = accept_client(listener, &from);
+    ask_file(&from);
+    ask_kernel("to_client", to_client);
 
     end(&eve);
     end(&ann);
-    CHECK(close(to_eve));
+    CHECK(close(to_client));
     CHECK(unlink(eve.address.sun_path));
     close_server(listener);
 }
@@ -420,11 +430,12 @@ static void look_for(pid_t pid)
     char text[ROOM];
 
     const char *result = RESULT(kill(pid, 0), ESRCH);
-    say("kill(%s pid, 0) = %s", whose_pid(pid, text), result);
+    say("kill(pid, 0) = %s, pid: %s", result, whose_pid(pid, text));
 }
 
 /* Both connections wait in the queue of the listener. bob is gone, and his pid
- * is free, before the server calls accept(). */
+ * is free, before the server calls accept(). The server calls its ends first
+ * and second, because it does not know yet whose they are. */
 static void gone_client(void)
 {
     struct sockaddr_un from;
@@ -435,16 +446,16 @@ static void gone_client(void)
     end(&bob);
 
     role("server");
-    int to_ann = accept_client(listener, &from);
-    pid_t first = ask_kernel("to_ann", to_ann);
-    look_for(first);
-    int to_bob = accept_client(listener, &from);
-    pid_t second = ask_kernel("to_bob", to_bob);
-    look_for(second);
+    int first = accept_client(listener, &from);
+    pid_t first_pid = ask_kernel("first", first);
+    look_for(first_pid);
+    int second = accept_client(listener, &from);
+    pid_t second_pid = ask_kernel("second", second);
+    look_for(second_pid);
 
     end(&ann);
-    CHECK(close(to_ann));
-    CHECK(close(to_bob));
+    CHECK(close(first));
+    CHECK(close(second));
     close_server(listener);
 }
 
@@ -480,9 +491,10 @@ static void serve_only(uid_t wanted, int to_client)
         whose_uid(peer.uid, uid), whose_uid(wanted, wanted_uid));
     if (peer.uid == wanted) {
         read_text("to_client", to_client);
-        CHECK(write(to_client, "welcome", strlen("welcome")));
+        write_text("to_client", to_client, "welcome");
     }
-    CHECK(close(to_client));
+    int closed = CHECK(close(to_client));
+    say("close(to_client) = %d", closed);
 }
 
 /* One process plays both roles, so they have the same user. */

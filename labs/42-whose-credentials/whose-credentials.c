@@ -2,7 +2,8 @@
  * 42-whose-credentials -- whose credentials does SO_PEERCRED show?
  *
  * The kernel notes who makes one of three calls, and keeps the note with the
- * socket. Nothing that happens later changes it, but another listen() does.
+ * socket. Only another listen() changes it, for the connections that are made
+ * after that.
  *
  *     call             who finds the note at its own end
  *
@@ -11,7 +12,8 @@
  *     socketpair()     whoever has one of the two ends
  *
  * So the note need not be about the process that has the other end now. Where
- * none of these calls was made, there is no note: pid 0 and uid -1.
+ * none of these calls was made, there is no note: pid 0 and uid -1. A datagram
+ * socket that has called connect() has none, either.
  *
  * See unix(7), getsockopt(2), listen(2), socketpair(2), credentials(7).
  */
@@ -154,6 +156,13 @@ static void read_text(const char *name, int fd)
     say("read(%s) = %d \"%.*s\"", name, n, n, buf);
 }
 
+/* For a process that is gone before the next line of another one. */
+static _Noreturn void end_process(void)
+{
+    say("_exit(EXIT_SUCCESS) ...");
+    _exit(EXIT_SUCCESS);
+}
+
 /* A byte says: "I have done what I had to do." */
 static void pass_on(int fd)
 {
@@ -235,7 +244,7 @@ static void child_connects(void)
     if (child == 0) {
         become(CHILD);
         connect_to(to_server, &server_address);
-        _exit(EXIT_SUCCESS);
+        end_process();
     }
     reap(child);
     write_text("to_server", to_server, "from the parent");
@@ -250,7 +259,7 @@ static _Noreturn void run_ann(int to_bob)
     connect_to(to_server, &server_address);
     say("sendmsg(to_bob, [to_server]) ...");
     send_descriptor(to_bob, "x", 1, to_server);
-    _exit(EXIT_SUCCESS);
+    end_process();
 }
 
 static _Noreturn void run_bob(int to_ann)
@@ -279,6 +288,7 @@ static void passed_on(void)
     pid_t ann = CHECK(fork());
     if (ann == 0)
         run_ann(sv[0]);
+    CHECK(close(sv[0]));    // only ann had to have this end
     reap(ann);
     pid_t bob = CHECK(fork());
     if (bob == 0)
@@ -290,7 +300,6 @@ static void passed_on(void)
     ask_kernel("to_client", to_client);
 
     CHECK(close(to_client));
-    CHECK(close(sv[0]));
     CHECK(close(sv[1]));
     close_and_remove(listener, &server_address);
 }
@@ -317,8 +326,8 @@ static _Noreturn void run_accepting_bob(int listener)
     _exit(EXIT_SUCCESS);
 }
 
-/* This line is printed before the call, because bob's next line comes as soon
- * as the call is made. */
+/* The line is printed before connect() is called, because bob's next line comes
+ * as soon as the call is made. */
 static int connect_as(const char *name)
 {
     int fd = CHECK(socket(AF_UNIX, SOCK_STREAM, 0));
@@ -360,7 +369,7 @@ static void other_side(void)
     if (ann == 0) {
         become(ANN);
         start_listening(listener);
-        _exit(EXIT_SUCCESS);
+        end_process();
     }
     reap(ann);
 
@@ -424,7 +433,7 @@ static void pairs(void)
 }
 
 /* One process has all ends, so each pid that is known is its own. */
-static void nobody(void)
+static void five_sockets(void)
 {
     int sv[2];
 
@@ -468,6 +477,6 @@ int main(void)
     step("Who is at the other end of a pair?");
     pairs();
 
-    step("About whom is nothing known?");
-    nobody();
+    step("At which sockets is nothing known?");
+    five_sockets();
 }

@@ -22,13 +22,16 @@
 
 #include "../../common/lab.h"
 
-/* Room in the control buffer. The greatest is for all that comes in this lab.
- */
+/* Room in the control buffer. */
 static const socklen_t room_for_nothing = 0;
 static const socklen_t room_for_int = CMSG_LEN(sizeof(int));
 static const socklen_t room_for_credentials = CMSG_LEN(sizeof(struct ucred));
+
+/* Room for all that comes in this lab. It is an enum, because an array needs a
+ * constant as its size. With CMSG_LEN() for the second header, old C libraries
+ * would not find this header: see lab 33. */
 enum {
-    room_for_both = CMSG_SPACE(sizeof(struct ucred)) + CMSG_LEN(sizeof(int))
+    room_for_both = CMSG_SPACE(sizeof(struct ucred)) + CMSG_SPACE(sizeof(int))
 };
 
 /* The processes that this step has started. */

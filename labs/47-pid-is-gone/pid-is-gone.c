@@ -94,7 +94,7 @@ static void need_last_pid(void)
     if (fd == -1 && (errno == ENOENT || errno == EACCES || errno == EROFS))
         skip("this lab cannot write to /proc/sys/kernel/ns_last_pid here");
     check(fd, "open()", __FILE__, __LINE__);
-    ssize_t n = write(fd, "1", 1);
+    ssize_t n = write(fd, "1", 1);    // it is 1 already: ours is the only pid
     if (n == -1 && errno == EPERM)
         skip("this lab may not write to /proc/sys/kernel/ns_last_pid here");
     check(n, "write()", __FILE__, __LINE__);
@@ -235,7 +235,7 @@ static int open_pidfd(pid_t pid)
 {
     int pidfd = CHECK(syscall(SYS_pidfd_open, pid, 0));
 
-    say("pidfd_open(pid) -> pidfd, pid: %s", pid_text(pid));
+    say("pidfd_open(pid: %s) -> pidfd", pid_text(pid));
     return pidfd;
 }
 
@@ -369,7 +369,7 @@ static void pass_credentials(int fd)
 static void ask_who(int to_ann)
 {
     char buf[64];
-    struct ucred writer = {0};
+    struct ucred writer;
     struct iovec iov = {.iov_base = buf, .iov_len = sizeof(buf)};
     _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(writer))];
     struct msghdr msg = {
@@ -384,10 +384,13 @@ static void ask_who(int to_ann)
     struct cmsghdr *beside = CMSG_FIRSTHDR(&msg);
     if (beside && beside->cmsg_level == SOL_SOCKET &&
         beside->cmsg_type == SCM_CREDENTIALS &&
-        beside->cmsg_len == CMSG_LEN(sizeof(writer)))
+        beside->cmsg_len == CMSG_LEN(sizeof(writer))) {
         memcpy(&writer, CMSG_DATA(beside), sizeof(writer));
-    say("recvmsg(to_ann) = %d \"%.*s\", SCM_CREDENTIALS: pid: %s", n, n, buf,
-        pid_text(writer.pid));
+        say("recvmsg(to_ann) = %d \"%.*s\", SCM_CREDENTIALS: pid: %s", n, n,
+            buf, pid_text(writer.pid));
+    } else {
+        say("recvmsg(to_ann) = %d \"%.*s\", credentials: 0", n, n, buf);
+    }
 }
 
 /* The same whether ann does it or carol. At last comes the end of file. */
@@ -490,7 +493,7 @@ static void carol_answers(void)
 
     ask_on(to_ann);
     CHECK(close(to_bob));
-    reap(bob);    // who has inherited to_ann
+    reap(bob);    // first: he has inherited to_ann, so it is still open
     reap(carol);
     CHECK(close(listener));
 }

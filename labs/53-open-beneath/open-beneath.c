@@ -4,8 +4,9 @@
  * It opens paths for guests, and a path can lead out: from the root, by "..",
  * or through a symbolic link. The text of a path does not show where the path
  * leads. openat2() with RESOLVE_BENEATH looks at each step of the way. Without
- * openat2(), the server opens one name after the other and follows no link. In
- * either case it hands out files, and never a directory.
+ * openat2(), the server opens one name after the other and follows no link.
+ * Either may still hand out a directory, from which a guest can go up. So the
+ * server must look at what it has opened, and hand out files only.
  *
  *     guest  to_server ------ path --------------------> to_guest  server
  *            file      <----- error, or a descriptor --- file
@@ -41,8 +42,9 @@ struct open_rules {
     uint64_t resolve;
 };
 
-/* Opens a path in dir for reading. Returns the descriptor, or -1 and errno. The
- * function may write to path. */
+/* A type of function: it opens a path in dir for reading, and returns the
+ * descriptor, or -1 and errno. It may write to path. The structure below has a
+ * pointer to such a function. */
 typedef int open_function(int dir, char *path);
 
 /* One server: how it opens a path, and what the guest has of it. */

@@ -1,11 +1,11 @@
 /*
  * 61-price-of-packets -- what is the price of packets?
  *
- * AF_UNIX puts what each send() brings into the peer's queue, by itself. TCP
- * makes packets of it, and more packets say that these have come. The price is
- * paid for each message or packet, much more than for each byte. So who has
- * many small messages can join them: writev() joins them for both families,
- * MSG_MORE only for TCP.
+ * AF_UNIX puts what each send() brings into the peer's queue, as a piece of its
+ * own. TCP makes packets of it, and more packets say that these have come. The
+ * price is paid for each message or packet, much more than for each byte. So
+ * who has many small messages can join them: writev() joins them for both
+ * families, MSG_MORE only for TCP.
  *
  *     AF_UNIX    send()  ----------------------------->  [message]  recv()
  *     TCP        send()  ---------- packet ----------->  [ bytes ]  recv()
@@ -205,7 +205,8 @@ static void packets_on_tcp(void)
 }
 
 /* The kernel's memory that messages from this socket take until they are read.
- * On TCP the same request counts something else. See tcp(7), SIOCOUTQ. */
+ * On TCP the same request counts something else. (TIOCOUTQ is the same number
+ * as SIOCOUTQ in tcp(7).) */
 static int memory(int fd)
 {
     int bytes;
@@ -397,42 +398,65 @@ static void send_many(int fd, enum way way)
         send_joined(fd, MANY);
 }
 
+/* What one turn took, in microseconds, and how many bytes came. */
+struct turn {
+    double sending;
+    double reading;
+    int came;
+};
+
 /* One thread plays both ends, so this is the cost of the calls alone. What has
  * come is looked at with MSG_PEEK before the reading is timed: so the time does
- * not include waiting. The fastest of several turns counts, because the others
- * met with something else. The answer at the end of a turn acknowledges all:
- * otherwise a packet of this turn could come amid the next one. */
+ * not include waiting. The answer at the end acknowledges all: otherwise an
+ * acknowledgement of this turn could be handled during the next one, and cost
+ * it time. */
+static struct turn time_turn(struct connection connection, enum way way)
+{
+    char buf[MANY * SIZE];
+
+    double start = microseconds();
+    send_many(connection.client, way);
+    double sent = microseconds();
+
+    CHECK(recv(connection.server, buf, sizeof(buf), MSG_PEEK | MSG_WAITALL));
+    double ready = microseconds();
+    int came = receive(connection.server, MANY * SIZE);
+    double end = microseconds();
+
+    send_apart(connection.server, 1, 0);
+    receive(connection.client, SIZE);
+    struct turn turn = {
+        .sending = sent - start, .reading = end - ready, .came = came};
+    return turn;
+}
+
+/* The fastest of several turns counts, because the others met with something
+ * else. */
 static void time_many(int family, enum way way)
 {
     enum { TURNS = 5 };
-    char buf[MANY * SIZE];
     double sending = 1e9;
     double reading = 1e9;
     int came = 0;
 
     struct connection connection = open_connection(family);
-    for (int turn = 0; turn < TURNS; turn++) {
-        double start = microseconds();
-        send_many(connection.client, way);
-        double sent = microseconds();
-
-        CHECK(
-            recv(connection.server, buf, sizeof(buf), MSG_PEEK | MSG_WAITALL));
-        double ready = microseconds();
-        came += receive(connection.server, MANY * SIZE);
-        double end = microseconds();
-
-        if (sent - start < sending)
-            sending = sent - start;
-        if (end - ready < reading)
-            reading = end - ready;
-        send_apart(connection.server, 1, 0);
-        receive(connection.client, SIZE);
+    for (int i = 0; i < TURNS; i++) {
+        struct turn turn = time_turn(connection, way);
+        came += turn.came;
+        if (turn.sending < sending)
+            sending = turn.sending;
+        if (turn.reading < reading)
+            reading = turn.reading;
     }
     say("%d messages by %s, %d times: %d bytes came", MANY, name_of(way), TURNS,
         came);
     say_measured("sending %.1f us, recv() %.1f us, together %.1f us", sending,
                  reading, sending + reading);
+    if (family == AF_INET) {
+        struct packets packets = count_packets(connection.client);
+        say_measured("packets with data: %d, for %d messages",
+                     packets.with_data, TURNS * MANY);
+    }
     close_connection(connection);
 }
 

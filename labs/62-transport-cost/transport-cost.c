@@ -30,11 +30,11 @@
 #include "../../common/loopback.h"
 
 enum {
-    TURNS = 4,       // how many turns each side has
-    SINGLE = 5,      // so many round trips a turn
-    TRIPS = 20,      // TURNS * SINGLE: the most that one side makes
-    SMALL = 64,      // sizes of messages, in bytes
-    JOINED = 320,    // SINGLE small messages in one
+    TURNS = 4,                 // how many turns each side has
+    SINGLE = 5,                // so many round trips a turn
+    TRIPS = TURNS * SINGLE,    // the most that one side makes
+    SMALL = 64,                // sizes of messages, in bytes
+    JOINED = 320,              // SINGLE small messages in one
     MEDIUM = 4096,
     LARGE = 65536,
     ROOM = 65536,    // what one recv() can take

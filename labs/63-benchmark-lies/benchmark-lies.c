@@ -125,7 +125,7 @@ static void stop_too_early(void)
     say_measured("time until now: %.1f us", early / 1e3);
 
     reading = receive_all(sv[1], ALL);
-    int late = early + reading.time;
+    int late = early + reading.time;    // without the lines in between
     waiting = bytes_in_queue(sv[1]);
     say_moment("late", sent, waiting, reading.bytes);
     say_measured("time until now: %.1f us", late / 1e3);

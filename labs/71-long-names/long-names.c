@@ -27,7 +27,7 @@
 #include "../../common/lab.h"
 
 enum {
-    PATH_ROOM = sizeof(((struct sockaddr_un *)NULL)->sun_path),    // 108
+    PATH_ROOM = sizeof(struct sockaddr_un) - sizeof(sa_family_t),    // 108
     DIRECTORY_LETTERS = 99,
     LONGEST = 256,    // more letters than any path here has
     BACKLOG = 4       // more than ever wait in a queue here
@@ -89,7 +89,8 @@ static struct sockaddr_un cut_address(const char *path)
     struct sockaddr_un address = {.sun_family = AF_UNIX};
 
     int letters = snprintf(address.sun_path, PATH_ROOM, "%s", path);
-    say("snprintf(sun_path, %d bytes) = %d", PATH_ROOM, letters);
+    say("snprintf(%d bytes) = %d, sun_path: %s", PATH_ROOM, letters,
+        shown(address.sun_path));
     return address;
 }
 
@@ -169,8 +170,8 @@ static void bind_letters(size_t letters, socklen_t length)
     CHECK(close(server));
 }
 
-/* The first length counts the zero byte behind the letters, the others count no
- * zero byte. The third one is the size of the structure, whatever is in it. */
+/* The lengths are 110, 110, 110 and 111. Only the first has room for a zero
+ * byte behind the letters. The third is less than the path needs. */
 static void which_lengths(void)
 {
     role("server");
@@ -215,7 +216,7 @@ static void answer(int server)
     const char *result =
         RESULT(sendto(server, "1 euro", 6, 0, (struct sockaddr *)&from, length),
                EINVAL);
-    say("sendto(\"1 euro\", address of %u bytes) = %s", length, result);
+    say("sendto(\"1 euro\", address of the stored length) = %s", result);
 
     if (length > room) {
         int n = CHECK(
@@ -285,7 +286,7 @@ static void ask_for_bob(int ann)
     role("carol");
     struct sockaddr_un address = cut_address(bob_path);
     int connected = CHECK(connect_to(carol, &address));
-    say("connect(%s) = %d", shown(address.sun_path), connected);
+    say("connect(sun_path) = %d", connected);
 
     int to_carol = CHECK(accept(ann, NULL, NULL));
     CHECK(write(to_carol, "I am ann", 8));
@@ -307,7 +308,7 @@ static void cut_two_paths(void)
     role("ann");
     struct sockaddr_un ann_address = cut_address(ann_path);
     int bound = CHECK(bind_to(ann, &ann_address));
-    say("bind(ann's path) = %d", bound);
+    say("bind(sun_path) = %d", bound);
     CHECK(listen(ann, BACKLOG));
     find_socket_file(directory, name);
     say("the socket file in the directory: \"%s\"", name);
@@ -315,7 +316,7 @@ static void cut_two_paths(void)
     role("bob");
     struct sockaddr_un bob_address = cut_address(bob_path);
     const char *result = RESULT(bind_to(bob, &bob_address), EADDRINUSE);
-    say("bind(bob's path) = %s", result);
+    say("bind(sun_path) = %s", result);
     ask_for_bob(ann);
 
     CHECK(close(ann));
@@ -433,7 +434,8 @@ static void go_round(void)
     CHECK(rmdir(directory));
 }
 
-/* What the socket itself remembers of bind(). */
+/* What the socket itself remembers of bind(): here a short path, with zeros
+ * behind it. */
 static struct sockaddr_un own_name(int server)
 {
     struct sockaddr_un own = {0};

@@ -5,8 +5,8 @@
 #        EDIT=2 scripts/prove/break.sh LAB
 #
 # Makes each edit in a copy of the program, builds that, and judges it with
-# check.sh, which must find a difference. Where answers.md (or the README) says
-# of the edit that it does not compile, it must not. The old text of an edit is
+# check.sh, which must find a difference. Where a page says of the edit that it
+# does not compile, it must not. The old text of an edit is
 # to occur once in the program, so that nobody wonders where it belongs. With
 # EDIT shows what that one does. The program as it is has to pass first: else any
 # edit would seem to matter. How it is all done: edits.bash.
@@ -27,8 +27,7 @@ show() {
     cat "$work/$1.diff"
     echo
     plainly "$work/said"
-    [[ ! -e $answers ]] ||
-        echo "Why: labs/$name/answers.md, \"What the edits do\", edit $1"
+    echo "Why: labs/$name/answers.md, \"What the edits do\", edit $1"
 }
 
 main() {

@@ -58,6 +58,7 @@ names_of() {
         wait*) echo 'wait|waitpid|waitid' ;;
         *stat*) echo '[fl]?stat|fstatat|fopen|opendir' ;;
         exec*) echo 'exec[vlpe]*' ;;
+        mknod*) echo 'mknod|mkfifo' ;;
         open*) echo 'open|openat|openat2|fopen|opendir' ;;
         getdents*) echo 'readdir|scandir' ;;
         set*id) echo 'set(re|res|e)?[ug]id' ;;

@@ -47,6 +47,7 @@ download() {
     command -v apt-get >/dev/null ||
         refuse "$1: no such file, and apt-get is missing: name a vmlinuz"
     mkdir -p "$home/lists/partial" "$home/archives/partial"
+    # shellcheck disable=SC2016 # $(SITE) is apt-get's own
     site=$(apt-get indextargets --format '$(SITE)' | head -n 1)
     echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $site $1 main" \
         >"$home/sources.list"

@@ -1,6 +1,6 @@
 # events.awk -- turns a log of strace into a table of events
 #
-# usage: strace -f -y -s 256 -qq -o \
+# usage: strace -f -y --pidns-translation -s 256 -qq -o \
 #            '|awk -f events.awk -f messages.awk >TABLE' PROGRAM
 #
 # Each line of the table is one event, in the order in which strace saw them.
@@ -25,7 +25,7 @@
 
 match($0, /^[0-9]+ +/) {
     pid = $1
-    line = substr($0, RLENGTH + 1)
+    line = with_our_pids(substr($0, RLENGTH + 1))
     if (first == "")
         first = pid
     if (line ~ /^(---|\+\+\+) /) {
@@ -36,6 +36,36 @@ match($0, /^[0-9]+ +/) {
     } else if (match(line, /^[a-z0-9_]+\(/)) {
         start(substr(line, 1, RLENGTH - 1), substr(line, RLENGTH + 1))
     }
+}
+
+# In a pid namespace a process has another pid than outside of it, where strace
+# is. strace writes "2 /* 70 in strace's PID NS */". It cannot do so once the
+# process has ended: then 2 is the process that had this pid last.
+function with_our_pids(text,    word) {
+    while (match(text, /[0-9]+ \/\* [0-9]+ in strace's PID NS \*\//)) {
+        split(substr(text, RSTART, RLENGTH), word, " ")
+        our_pid[word[1]] = word[3]
+        text = substr(text, 1, RSTART - 1) word[3] \
+            substr(text, RSTART + RLENGTH)
+    }
+    text = with_our_pid(text, "^(wait4|kill|pidfd_open)\\([0-9]+")
+    text = with_our_pid(text, "[{]pid=[0-9]+")
+    if (text ~ /^(<\.\.\. )?wait4/)
+        text = with_our_pid(text, " = [0-9]+$")
+    return text
+}
+
+# The same for the number at the end of what first matches the pattern.
+function with_our_pid(text, pattern,    head, inner) {
+    if (!match(text, pattern))
+        return text
+    head = substr(text, 1, RSTART + RLENGTH - 1)
+    text = substr(text, RSTART + RLENGTH)
+    match(head, /[0-9]+$/)
+    inner = substr(head, RSTART)
+    if (inner in our_pid)
+        head = substr(head, 1, RSTART - 1) our_pid[inner]
+    return head text
 }
 
 function start(call, rest) {
@@ -322,7 +352,7 @@ function written(i, text) {
     if (makes_process(i) || name[i] ~ /^wait/)
         text = with_role(text, " = [1-9][0-9]*")
     if (name[i] ~ /^(wait|kill|tgkill|pidfd_open)/)
-        text = with_role(text, "^[a-z0-9_]*\\([1-9][0-9]*")
+        text = with_role(text, "^[a-z0-9_]*\\((P_PID, )?[1-9][0-9]*")
     while (text ~ /pid=[0-9]/)
         text = with_role(text, "pid=[0-9]+")
     gsub(/"lab-[0-9]+/, "\"lab-PID", text)

@@ -81,7 +81,7 @@ fenced { next }
 
 /^## / { end_of_part(); section = $0; next }
 
-(section == "" && page ~ /answers/) || section == "## Look" {
+section == "" && page ~ /answers/ {
     if (/^[0-9]+\. /) {
         end_of_part()
         step = name " " $1

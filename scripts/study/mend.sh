@@ -222,16 +222,10 @@ need_same_edit() {
 
 # The answer to step $1, as it stands on the lab's page.
 answer() {
-    local page=$readme section='## Look'
-    if [[ -e $answers ]]; then
-        page=$answers
-        section=
-    fi
-    awk -v step="$1." -v section="$section" '
-        BEGIN { inside = section == "" }
-        /^## / { inside = $0 == section }
+    awk -v step="$1." '
+        /^## / { exit }
         /^[0-9]+\. / { wanted = $1 == step }
-        inside && wanted { print }' "$page"
+        wanted { print }' "$answers"
 }
 
 # The first step that differs, and its answer.

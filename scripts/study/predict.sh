@@ -63,17 +63,15 @@ hand_out() {
     say_handed_out "$(grep -c '^[0-9]*\. ' "$paper")"
 }
 
-# What to do with a sheet of $1 steps. "Run" says how to read the lines. A page
-# without answers.md has the answers in it, under "Look".
+# What to do with a sheet of $1 steps. "Run" says how to read the lines.
 say_handed_out() {
-    local what='to predict' how='fill in the sheet' end='Break it'
+    local what='to predict' how='fill in the sheet'
     if [[ -n ${ORDER-} ]]; then
         what='to put in order'
         how='put the lines of each step in their order'
     fi
-    [[ -e $suite/labs/$name/answers.md ]] || end=Look
     echo "$shown: steps $what: $1"
-    echo "next: read labs/$name/README.md up to \"$end\","
+    echo "next: read labs/$name/README.md up to \"Break it\","
     echo "      but do not run the lab yet: \"Run\" says how to read the lines;"
     echo "      $how, and type this again"
 }
@@ -136,13 +134,10 @@ show_step() {
 
 # Where the answers stand; who has not predicted everything is not sent there.
 say_next() {
-    local answers="labs/$name/README.md, \"Look\", says"
-    [[ ! -e $suite/labs/$name/answers.md ]] ||
-        answers="labs/$name/answers.md says"
     if (($1 > 0)); then
         echo "next: predict the other steps, too, and type this again"
     else
-        echo "next: $answers why"
+        echo "next: labs/$name/answers.md says why"
     fi
 }
 

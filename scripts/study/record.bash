@@ -14,7 +14,7 @@ check_step() {
 # Runs program $1 under strace and sets table to the path of its events, and
 # status to what it ended with. Ends the script if there is nothing to show.
 record() {
-    local why program steps
+    local why program steps pids=(--pidns-translation)
     [[ -x $1 ]] || {
         echo "not ok - $title: it does not compile, there is no $1"
         exit 1
@@ -24,13 +24,15 @@ record() {
         echo "${0##*/}: $why" >&2
         exit 1
     }
+    [[ -z $(no_strace -y "${pids[@]}") ]] || pids=() # strace has it since 5.9
     trap remove_work EXIT
     trap : HUP # whom it started hears it, and ends
     make_work
     program=$(realpath -- "$1")
     export scripts
     # shellcheck disable=SC2016 # it is expanded by the shell that strace starts
-    wrap "$work" -f -y -s 256 -o "'|awk -f \"\$scripts/study/events.awk\" \
+    wrap "$work" -f -y "${pids[@]}" -s 256 \
+        -o "'|awk -f \"\$scripts/study/events.awk\" \
         -f \"\$scripts/study/messages.awk\" >\"\$log\"'" "${program@Q}"
     status=0
     "$scripts/run.sh" "$work/build/$name" >/dev/null 2>"$work/err" || status=$?

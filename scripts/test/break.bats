@@ -10,10 +10,13 @@ plant_edits() {
     plant 'puts("hello");
     puts("again");' $'hello\nagain'
     echo '## Break it' >labs/90-planted/README.md
+    echo '## What the edits do' >labs/90-planted/answers.md
     while (($# > 0)); do
-        printf '\n**Edit %d.** %s\n\n```diff\n%s\n```\n' $((++number)) "$1" "$2"
+        printf '\n**Edit %d.** %s\n\n```diff\n%s\n```\n' $((++number)) "$1" "$2" \
+            >>labs/90-planted/README.md
+        printf '\n**Edit %d.** This.\n' "$number" >>labs/90-planted/answers.md
         shift 2
-    done >>labs/90-planted/README.md
+    done
 }
 
 says_good_bye=$'-    puts("hello");\n+    puts("good-bye");'
@@ -121,7 +124,7 @@ says_good_bye=$'-    puts("hello");\n+    puts("good-bye");'
     done
 }
 
-@test "break: in the new form, answers.md says what each edit does" {
+@test "break: answers.md says what each edit does" {
     plant_edits 'What now?' "$says_good_bye" \
         'And now?' $'-    puts("hello");\n+    no such thing'
     printf '%s\n' '## What the edits do' '**Edit 1.** It says good-bye.' \

@@ -6,7 +6,7 @@
 load helper
 unset WHAT ALL
 
-# Lab 90 in the new form, and lab 91 in the old one.
+# Lab 90, and lab 91, which has one answer.
 plant_pages() {
     mkdir -p labs/90-new labs/91-old
     cat >expected/90-new.txt <<END
@@ -47,8 +47,9 @@ END
 ## Predict
 
 1. Is the mode a number?
-
-## Look
+END
+    cat >labs/91-old/answers.md <<END
+# How old?
 
 1. Older than the hills.
 
@@ -112,13 +113,13 @@ labs/90-new/answers.md:
     [[ $output == $'labs/90-new/README.md:\nYou meet this in PostgreSQL.' ]]
 }
 
-@test "find: in the old form the answers are under Look" {
+@test "find: the answer of a step that was found, and not what follows" {
     plant_pages
     passes make -s find WHAT=mode
     [[ $output == 'Lab 91, 1. How old?
 eve       mode: 0755
 
-labs/91-old/README.md:
+labs/91-old/answers.md:
 1. Older than the hills.' ]]
 }
 

@@ -23,13 +23,13 @@ same() {
     }
 }
 
-@test "each lab has one program, a README and an expected output" {
+@test "each lab has one program, its two pages and an expected output" {
     for lab in labs/*/; do
         name=$(basename "$lab")
         same "$lab${name#*-}.c" "$(echo "$lab"*.c)" "$name, its program"
         same "../../expected/$name.txt" "$(readlink "$lab/expected.txt")" \
             "${lab}expected.txt"
-        for file in "${lab}README.md" "expected/$name.txt"; do
+        for file in "$lab"{README,answers}.md "expected/$name.txt"; do
             [[ -s $file ]] || same "$file" 'no such file' "$name"
         done
         sed -n 2p "$lab"*.c | grep -qE "^ \* $name -- .*\?\$" ||
@@ -54,32 +54,23 @@ first_items() {
     sed '/^## /,$d' "$1" | numbers
 }
 
-# A lab that has answers.md has the form of the second edition.
 @test "each lab has a question and an answer for each step" {
     for readme in labs/*/README.md; do
         lab=$(dirname "$readme")
         steps=$(numbers <"expected/${lab#labs/}.txt")
         same "$steps" "$(items "$readme" Predict)" "$readme, Predict"
-        if [[ -e $lab/answers.md ]]; then
-            same "$steps" "$(first_items "$lab/answers.md")" "$lab/answers.md"
-            [[ $steps == '1. 2. 3.'* && $steps != *6.* ]] ||
-                same 'three to five steps' "$steps" "$lab"
-        else
-            same "$steps" "$(items "$readme" Look)" "$readme, Look"
-        fi
+        same "$steps" "$(first_items "$lab/answers.md")" "$lab/answers.md"
+        [[ $steps == '1. 2. 3.'* && $steps != *6.* ]] ||
+            same 'three to five steps' "$steps" "$lab"
     done
 }
 
 @test "each page has the same sections, and none is empty" {
     for readme in labs/*/README.md; do
         lab=$(dirname "$readme")
-        wanted='## Predict ## Run ## Look ## Often said ## Break it ## See also'
-        if [[ -e $lab/answers.md ]]; then
-            wanted='## Predict ## Run ## Break it ## Build it'
-            same '## Often said ## What the edits do ## Build it ## Remember ## See also' \
-                "$(sections "$lab/answers.md")" "$lab/answers.md"
-        fi
-        same "$wanted" "$(sections "$readme")" "$readme"
+        same '## Predict ## Run ## Break it ## Build it' "$(sections "$readme")" "$readme"
+        same '## Often said ## What the edits do ## Build it ## Remember ## See also' \
+            "$(sections "$lab/answers.md")" "$lab/answers.md"
     done
     for page in labs/*/*.md; do
         empty=$(awk '/^## / { if (n == 1) print last; last = $0; n = 0 }

@@ -7,7 +7,7 @@
 # of the C library (pthread_join, getpid) leaves no call that one can look for.
 
 BEGIN {
-    split("recv recvfrom send sendto fork clone waitpid wait4 exit exit_group " \
+    split("recv recvfrom send sendto fork clone waitpid wait4 exit exit_group _exit exit_group " \
         "sigwait rt_sigtimedwait setrlimit prlimit64 stat newfstatat " \
         "lstat newfstatat fstat newfstatat execv execve execvp execve", pair, " ")
     for (i = 1; i in pair; i += 2)

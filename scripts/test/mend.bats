@@ -15,14 +15,27 @@ plant_faults() {
     step("Again?");
     say("again = 1");' \
         $'1. Who?\nmain      hello\n\n2. Again?\nmain      again = 1'
-    cat >labs/90-planted/README.md <<'END'
+    cat >labs/90-planted/answers.md <<'END'
 # Who?
-
-## Look
 
 1. Main says hello.
    It is polite.
 2. Main says it again.
+
+   Or more.
+
+## Often said
+
+2. No.
+
+## What the edits do
+
+**Edit 1.** This.
+
+**Edit 2.** That.
+END
+    cat >labs/90-planted/README.md <<'END'
+# Who?
 
 ## Break it
 
@@ -256,7 +269,7 @@ one_line() {
     cp labs/90-planted/planted.c "$file"
     passes make -s shake-90 MENDED=1
     said 'ok - 90 planted (mended): '
-    sed -i 's/CHECK(wait(NULL))/usleep(300000)/' "$file"
+    sed -i 's/CHECK(wait(NULL))/usleep(300000)/; s/^}/wait(NULL);&/' "$file"
     passes make -s mend-90
     fails make -s shake-90 MENDED=1
     said 'not ok - 90 planted (mended): '
@@ -268,7 +281,7 @@ one_line() {
     said 'MENDED are for one lab'
 }
 
-@test "mend: three hints, in the old form and in the new one" {
+@test "mend: three hints" {
     plant_faults
     EDIT=2 passes mend
     HINT=1 passes mend
@@ -284,14 +297,6 @@ one_line() {
     HINT=3 passes mend
     said '+++ work/90-planted/planted.c'
     said '-    say("again = 1");'
-    printf '%s\n' '1. No.' '2. Twice.' '' '   Or more.' '## Often said' '2. No.' \
-        '## What the edits do' '**Edit 1.** This.' '**Edit 2.** That.' \
-        >labs/90-planted/answers.md
-    HINT=1 passes mend
-    said $'\n\n2. Twice.\n\n   Or more.\n\nnext:'
-    [[ $output != *No.* ]]
-    HINT=2 passes mend
-    said '`nothing` again.'
     cp labs/90-planted/planted.c "$file"
     HINT=1 passes mend
     said 'ok - 90 planted: mended'

@@ -77,6 +77,56 @@ bob       kill("me")
 END
 }
 
+# A log of a pid namespace in which ann and then bob have the pid 2. Outside they
+# are 72 and 73.
+plant_namespace() {
+    cat <<'END'
+70 clone(child_stack=NULL, flags=SIGCHLD) = 71
+70 wait4(71,  <unfinished ...>
+71 write(1</tmp/out>, "1. Who?\n", 8)  = 8
+71 prctl(PR_SET_NAME, "server")         = 0
+71 clone(child_stack=NULL, flags=SIGCHLD) = 2 /* 72 in strace's PID NS */
+72 prctl(PR_SET_NAME, "ann")            = 0
+71 waitid(P_PID, 2 /* 72 in strace's PID NS */,  <unfinished ...>
+72 exit_group(0)                        = ?
+71 <... waitid resumed>{si_signo=SIGCHLD, si_pid=2 /* 72 in strace's PID NS */}, WEXITED|WNOWAIT, NULL) = 0
+71 wait4(2 /* 72 in strace's PID NS */, NULL, 0, NULL) = 2
+71 kill(2, 0)                           = -1 ESRCH (No such process)
+71 getsockopt(4, SOL_SOCKET, SO_PEERCRED, {pid=2, uid=0, gid=0}, [12]) = 0
+71 clone(child_stack=NULL, flags=SIGCHLD) = 2 /* 73 in strace's PID NS */
+73 prctl(PR_SET_NAME, "bob")            = 0
+71 getsockopt(4, SOL_SOCKET, SO_PEERCRED, {pid=2 /* 73 in strace's PID NS */, uid=0, gid=0}, [12]) = 0
+71 kill(2 /* 73 in strace's PID NS */, SIGKILL) = 0
+73 +++ killed by SIGKILL +++
+71 wait4(2,  <unfinished ...>
+71 <... wait4 resumed>NULL, 0, NULL)    = 2
+71 exit_group(0)                        = ?
+70 <... wait4 resumed>NULL, 0, NULL)    = 71
+END
+}
+
+@test "in a pid namespace, a role is who has the pid now" {
+    diff - <(plant_namespace | events | awk -f scripts/study/trace.awk) <<'END'
+1. Who?
+    server    clone() = ann
+    server    waitid(P_PID, ann, ...
+    ann       exit_group(0) = ?
+    server    ... waitid(P_PID, ann, {si_signo=SIGCHLD, si_pid=ann}, WEXITED|
+                  WNOWAIT, NULL) = 0
+    server    wait4(ann, NULL, 0, NULL) = ann
+    server    kill(ann, 0) = -1 ESRCH
+    server    getsockopt(4, SOL_SOCKET, SO_PEERCRED, {pid=ann, uid=0, gid=0},
+                  [12]) = 0
+    server    clone() = bob
+    server    getsockopt(4, SOL_SOCKET, SO_PEERCRED, {pid=bob, uid=0, gid=0},
+                  [12]) = 0
+    server    kill(bob, SIGKILL) = 0
+    bob       +++ killed by SIGKILL +++
+    server    wait4(bob, NULL, 0, NULL) = bob
+    server    exit_group(0) = ?
+END
+}
+
 # Two clients of one server: 71 is connected after 72 was, or meanwhile ($1).
 plant_accepts() {
     cat <<'END'

@@ -60,7 +60,8 @@ plant_server() {
            int client = CHECK(socket(AF_UNIX, SOCK_STREAM, 0));
            CHECK(connect(client, (struct sockaddr *)&addr, 20));
            $1
-           say(\"write() = %d\", (int)${2:-CHECK(write(peer, \"hello\", 5))});" \
+           say(\"write() = %d\", (int)${2:-CHECK(write(peer, \"hello\", 5))});
+           CHECK(close(peer)); CHECK(close(client)); CHECK(close(listener));" \
         $'1. Who is there?\nmain      write() = 5'
     include sys/socket.h
     include sys/un.h
@@ -134,39 +135,38 @@ plant_server() {
 
 @test "shake and fault: what goes wrong after the first run is not left out" {
     needs_strace
-    local first="access(\"$box/been\", F_OK) && creat(\"$box/been\", 0600) > 0"
+    local first="access(\"$box/been\", F_OK) && mkdir(\"$box/been\", 0700) == 0"
     plant "step(\"Who?\");
            if (!($first)) { fputs(\"no\", stderr); return 77; }" '1. Who?'
     fails make -s shake-90
     said ' schedules, 1 output'
     said '# SKIP 90 planted: no'
-    rm "$box/been"
+    rmdir "$box/been"
     plant "step(\"Who?\"); if (!($first)) _exit(3); CHECK(close(0));" '1. Who?'
     fails make -s fault-90
     said 'exit status 3, not as expected, but no fault in the log'
 }
 
-# The child hears in step 7 that it may speak. Late are the first calls of main
-# on exit, too, but what makes it late here is the ninth write() on entry.
+# In step 7 the child hears that it may speak. What makes main late is the write()
+# after the seven headings, on entry.
 @test "shake: the seventh of eight steps is not too late" {
     needs_strace
     plant 'char byte = 0;
            int go[2];
            for (int i = 1; i <= 8; i++) {
                step("Who is first?");
-               if (i == 1) {
-                   CHECK(pipe(go));
-                   if (CHECK(fork()) == 0) {
-                       role("child"); CHECK(read(go[0], &byte, 1));
-                       poll(NULL, 0, 20); say("hello"); _exit(0);
-                   }
+               if (i != 7)
+                   continue;
+               CHECK(pipe(go));
+               pid_t child = CHECK(fork());
+               if (child == 0) {
+                   role("child"); CHECK(read(go[0], &byte, 1));
+                   poll(NULL, 0, 20); say("hello"); _exit(0);
                }
-               if (i == 7) {
-                   CHECK(write(go[1], &byte, 1));
-                   say("hello"); reap(-1);
-               }
+               CHECK(write(go[1], &byte, 1));
+               say("hello"); reap(child);
+               CHECK(close(go[0])); CHECK(close(go[1]));
            }' ''
-    include poll.h
     make -s accept-90
     fails make -s shake-90
     said 'schedules, 2 outputs'
@@ -193,27 +193,50 @@ plant_server() {
 
 @test "shake: no schedule that did not come is counted" {
     needs_strace
-    # Six of close are late on entry and three on exit; then two of write, and
-    # exit. If all were late on exit, there would be 15.
+    # Six of close are late on entry and three on exit; then two of write, two of
+    # poll and two of wait (lab.h looks for leaks), and exit. If all were late on
+    # exit, there would be 19.
     plant 'step("Who?");
            for (int i = 0; i < 6; i++) CHECK(close(CHECK(dup(0))));' \
         '1. Who?'
     passes make -s shake-90
-    counts 12 14 'schedules, 1 output'
+    counts 15 18 'schedules, 1 output'
     plant "step(\"Who?\");
-           if (access(\"$box/been\", F_OK)) CHECK(creat(\"$box/been\", 0600));
-           else return 0;
+           if (!access(\"$box/been\", F_OK)) return 0;
+           for (int i = 0; i < 9; i++)
+               CHECK(close(CHECK(creat(\"$box/been\", 0600))));
            CHECK(close(0));" '1. Who?'
     fails make -s shake-90
     too_few_came
-    # Five of fork and three, two of write, two of wait, the exit of main, and
-    # one for the exits of all children. With one for each there would be 18.
+    # Five of fork and three, two of write, two of poll, three of wait, the exit
+    # of main, and one for the exits of all children. With one for each there
+    # would be 22.
     plant 'step("Who?");
            signal(SIGCHLD, SIG_IGN);
            for (int i = 0; i < 5; i++) if (CHECK(fork()) == 0) _exit(0);
            wait(NULL);' '1. Who?'
     passes make -s shake-90
-    counts 14 17 'schedules, 1 output'
+    counts 17 21 'schedules, 1 output'
+}
+
+# A child is killed while it is delayed, and strace complains (6.1 does).
+@test "shake: what strace says of a process that is killed is not the lab's" {
+    needs_strace
+    plant 'step("Who?");
+           pid_t child = CHECK(fork());
+           if (child == 0) { CHECK(mkdir("here", 0700)); pause(); }
+           poll(NULL, 0, 20);
+           CHECK(kill(child, SIGKILL)); wait(NULL);
+           rmdir("here");' '1. Who?'
+    include sys/stat.h
+    passes make -s shake-90
+    said 'schedules, 1 output'
+    # What the lab says otherwise is a difference, though strace complains, too.
+    sed -i 's/rmdir("here")/say("rmdir() = %d", &)/' labs/90-planted/planted.c
+    echo 'main      rmdir() = 0' >>expected/90-planted.txt
+    fails make -s shake-90
+    said ' outputs'
+    said '# +main      rmdir() = -1'
 }
 
 @test "shake: what a lab with a clock does in a loop is left alone" {
@@ -222,7 +245,7 @@ plant_server() {
     local loop='for (int i = 0; i < 1000; i++) CHECK(close(CHECK(dup(0))));'
     plant "step(\"How long?\"); $loop" '1. How long?'
     passes make -s shake-90
-    counts 9 12 'schedules, 1 output' # three of close, and write, and exit
+    counts 11 15 'schedules, 1 output' # three of close, write, poll, wait, exit
     without=${BASH_REMATCH[1]}
     plant "struct timespec now; clock_gettime(0, &now);
            step(\"How long?\"); $loop" '1. How long?'
@@ -235,7 +258,7 @@ plant_server() {
 
 @test "fault: a call that is checked is survived" {
     needs_strace
-    plant_copy 'CHECK(dup(0))' 'close(copy)'
+    plant_copy 'CHECK(dup(0))' 'close(copy) == -1 && close(copy) == 0'
     fails make -s fault-90
     said 'inject=close:error=EIO'
     said 'exit status 0, but it did not print just what is expected'
@@ -259,8 +282,9 @@ plant_server() {
     passes make -s fault-90
     counts 11 14 'faults, ' # five of each, and one write
     plant "step(\"Who?\");
-           if (access(\"$box/been\", F_OK)) CHECK(creat(\"$box/been\", 0600));
-           else return 0;
+           if (!access(\"$box/been\", F_OK)) return 0;
+           for (int i = 0; i < 9; i++)
+               CHECK(close(CHECK(creat(\"$box/been\", 0600))));
            CHECK(close(0));" '1. Who?'
     fails make -s fault-90 # of write and of access they come
     too_few_came
@@ -315,18 +339,18 @@ plant_server() {
 @test "fault: it is not enough to name the call, or the reason, or to end" {
     needs_strace
     local ends says lab='' nth=0
-    local ways='return 1:exit status 1; no message names dup (Too many
-perror("open()"); return 1:exit status 1; no message names dup (Too many
-fputs("dup() failed", stderr); return 1:exit status 1; no message names dup
-perror("dup()"); return 77:exit status 77, as if the kernel lacked something
-perror("dup()"); return 0:exit status 0, but it did not print just what is
+    local ways='_exit(1):exit status 1; no message names dup (Too many
+perror("open()"); _exit(1):exit status 1; no message names dup (Too many
+fputs("dup() failed", stderr); _exit(1):exit status 1; no message names dup
+perror("dup()"); _exit(77):exit status 77, as if the kernel lacked something
+perror("dup()"); _exit(0):exit status 0, but it did not print just what is
 perror("dup()"); dup(0):exit status 0, but it did not print just what
-perror("dup()"); usleep(2200000); return 1:it took
+perror("dup()"); usleep(2200000); _exit(1):it took
 perror("dup()"); for (;;) pause():it did not end'
     while IFS=: read -r ends says; do
         lab+="if (dup(0) == -1) { $ends; }"
     done <<<"$ways"
-    plant "step(\"Who?\"); $lab say(\"done\");" $'1. Who?\nmain      done'
+    plant "step(\"Who?\"); $lab say(\"done\"); _exit(0);" $'1. Who?\nmain      done'
     TIMEOUT=3 fails make -s fault-90
     said 'not ok - 90 planted: '
     while IFS=: read -r ends says; do
@@ -387,7 +411,7 @@ perror("dup()"); for (;;) pause():it did not end'
     plant_server 'int peer = CHECK(accept(listener, NULL, NULL));'
     fails make -s fault-90 CALL=recvmsg
     said "CALL=recvmsg: lab 90 makes no such call that can fail; these can, by \
-the kernel's names: accept bind"
+the kernel's names: accept bind close"
     fails make -s fault-90 CALL='rec*'
     said "CALL=rec*: no function's name"
     for error in EWHAT 24 EMFILE:signal=KILL; do
