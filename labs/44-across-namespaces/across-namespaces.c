@@ -80,6 +80,7 @@ static const char *whose_pid(pid_t pid, char text[ROOM])
     return text;
 }
 
+/* "own" for the uid with which the lab was started, or else the number. */
 static const char *whose_uid(uid_t uid, char text[ROOM])
 {
     snprintf(text, ROOM, "%u", uid);
@@ -150,14 +151,14 @@ static int open_server(const struct name *name)
     return fd;
 }
 
-/* socket is the socket's name in the lines, or "". */
-static void connect_to(int fd, const char *socket, const struct name *name)
+/* shown is what stands before the name in the line: "before, ", or "". */
+static void connect_to(int fd, const char *shown, const struct name *name)
 {
     const char *result = RESULT(
         connect(fd, (const struct sockaddr *)&name->address, name->length),
         ECONNREFUSED);
 
-    say("connect(%s%s) = %s", socket, name->shown, result);
+    say("connect(%s%s) = %s", shown, name->shown, result);
 }
 
 /* A client that only tries whether it can connect. */
@@ -369,8 +370,8 @@ static void older_than_namespace(void)
     CHECK(close(listener));
 }
 
-/* Begins when the server knows this client's pid. Each of the two asks when the
- * other one has done so. */
+/* Begins when the server knows this client's pid. When the client has
+ * connected, the server asks first, and then the client. */
 static _Noreturn void run_client(int gate)
 {
     wait_at(gate);
@@ -511,7 +512,7 @@ static _Noreturn void run_mapped_client(int gate)
     _exit(EXIT_SUCCESS);
 }
 
-/* The first process plays the client, too: its uid is the same everywhere. */
+/* The first process plays server and client: both have the same uid. */
 static void ask_uids_outside(int listener)
 {
     int to_server = connect_to_server();
@@ -607,7 +608,7 @@ int main(void)
     step("Inside, a second server binds the same names. Who is found?");
     same_name_twice();
 
-    step("A socket is older than the namespace. Which server does it find?");
+    step("A socket is older than the namespace. Does it find the server?");
     older_than_namespace();
 
     step("Which pid does each end see?");
