@@ -164,6 +164,28 @@ plan() {
     done
 }
 
+# Each row of a table, and each item of a list, as one line.
+rows() {
+    awk '/^\||^[0-9]+\. / { if (row) print row; row = "" }
+        /^\| *(---|[a-z ]+ \| .* \| shown by)/ || /^\|---/ { next }
+        /^\||^[0-9]+\. / { row = $0; next }
+        row && /^ +[^ ]/ { sub(/^ +/, ""); row = row " " $0; next }
+        { if (row) print row; row = "" }
+        END { if (row) print row }' "$1"
+}
+
+@test "each row about a problem has a line that shows it" {
+    local shown='\[lab ([0-9]+)\]\(([0-9]+-[a-z-]+)/answers\.md\), step ([0-9]): `([^`]+)`'
+    while read -r row; do
+        [[ $row =~ $shown ]] || same 'a lab, its step and a line' "$row" labs/problems.md
+        expected=expected/${BASH_REMATCH[2]}.txt
+        sed -n "/^${BASH_REMATCH[3]}\. /,/^\$/p" "$expected" |
+            grep -qF -- "${BASH_REMATCH[4]}" ||
+            same "${BASH_REMATCH[4]}" 'no such line' "$expected, step ${BASH_REMATCH[3]}"
+    done < <(rows labs/problems.md)
+    (($(rows labs/problems.md | wc -l) > 100))
+}
+
 @test "each lab's README shows the command that runs it" {
     for readme in labs/*/README.md; do
         name=$(basename "$(dirname "$readme")")
