@@ -115,6 +115,8 @@ first_items() {
 @test "each link in a page leads somewhere" {
     for readme in README.md labs/*.md labs/*/*.md scripts/*.md scripts/*/*.md; do
         for link in $(grep -oE '\]\([^)]*\)' "$readme" | tr -d '])('); do
+            [[ $link != '#'* ]] || ! sed -n 's/^#* //p' "$readme" | tr ' ' - |
+                tr -d , | grep -qixF "${link#?}" || continue
             [[ -e $(dirname "$readme")/$link ]] ||
                 same "$link" 'no such file' "$readme"
         done
@@ -162,6 +164,20 @@ plan() {
         ((count > 2)) || same 'more than two labs' "$count" "labs/README.md, $plan"
         unset known
     done
+}
+
+@test "each term of the glossary is used in the lab that it names" {
+    local terms=()
+    while read -r entry; do
+        [[ $entry =~ ^-\ \*\*\`?([^\`*]+)\`?\*\*:.*\[Lab\ [0-9]+\]\(([0-9]+-[a-z-]+)/ ]] ||
+            same 'a term, a sentence and a lab' "$entry" labs/glossary.md
+        terms+=("${BASH_REMATCH[1]}")
+        grep -qiF -- "${BASH_REMATCH[1]}" "labs/${BASH_REMATCH[2]}"/*.md ||
+            same "${BASH_REMATCH[1]}" 'no such word' "labs/${BASH_REMATCH[2]}"
+    done < <(awk '/^- / { if (e) print e; e = $0; next }
+        /^ / { sub(/^ +/, ""); e = e " " $0 } END { print e }' labs/glossary.md)
+    ((${#terms[@]} > 40))
+    diff <(printf '%s\n' "${terms[@]}") <(printf '%s\n' "${terms[@]}" | LC_ALL=C sort -f)
 }
 
 # Each row of a table, and each item of a list, as one line.
