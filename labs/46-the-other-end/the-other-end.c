@@ -71,9 +71,9 @@ static unsigned inode_of(int fd)
 
 static void show_inode(const char *name, int fd)
 {
-    unsigned inode = inode_of(fd);
+    char letter = letter_of(inode_of(fd));
 
-    say("fstat(%s) -> inode: %c", name, letter_of(inode));
+    say("fstat(%s) -> inode: %c", name, letter);
 }
 
 /* What one asks the kernel by sock_diag, and what begins an answer. These are
@@ -182,7 +182,12 @@ static size_t send_question(int kernel, unsigned inode, char bytes[MOST_BYTES])
     };
 
     CHECK(send(kernel, &question, sizeof(question), 0));
-    return (size_t)CHECK(recv(kernel, bytes, MOST_BYTES, 0));
+    int n = CHECK(recv(kernel, bytes, MOST_BYTES, 0));
+    if (n < (int)sizeof(struct answer)) {
+        errno = EBADMSG;
+        fail("recv() of an answer", __FILE__, __LINE__);
+    }
+    return (size_t)n;
 }
 
 /* Returns 0, or -1 and errno: ENOENT if there is no socket with this inode. */
@@ -230,52 +235,62 @@ static void show_peer(unsigned inode)
     char letter = letter_of(inode);
 
     const char *result = RESULT(sock_diag(inode, &found), ENOENT);
-    if (strcmp(result, "0") != 0)
+    if (strcmp(result, "0") != 0) {
         say("sock_diag(%c) = %s", letter, result);
-    else if (found.has_peer)
-        say("sock_diag(%c) -> state: %s, peer: %c", letter,
-            state_name(found.state), letter_of(found.peer));
+        return;
+    }
+    const char *state = state_name(found.state);
+    char peer = letter_of(found.peer);
+    if (found.has_peer)
+        say("sock_diag(%c) -> state: %s, peer: %c", letter, state, peer);
     else
-        say("sock_diag(%c) -> state: %s, peer: none", letter,
-            state_name(found.state));
+        say("sock_diag(%c) -> state: %s, peer: none", letter, state);
 }
 
-/* There is one socket file in this lab. Its number belongs to another file
- * system than those of the sockets, so it has a small letter. */
+/* The number of the socket file. It belongs to another file system than the
+ * numbers of the sockets, so it has a small letter. There is one such file. */
+static unsigned file_inode(void)
+{
+    struct stat status;
+
+    CHECK(stat(server_address.sun_path, &status));
+    return (unsigned)status.st_ino;    // sock_diag has 32 bits of it, too
+}
+
 static void show_name(unsigned inode)
 {
     struct found found;
-    struct stat status;
+    char letter = letter_of(inode);
+    unsigned file = file_inode();
 
     CHECK(sock_diag(inode, &found));
-    CHECK(stat(server_address.sun_path, &status));
     if (found.file == 0)
-        say("sock_diag(%c) -> name: \"%s\", file: none", letter_of(inode),
-            found.name);
-    else if (found.file == (uint32_t)status.st_ino)
-        say("sock_diag(%c) -> name: \"%s\", file: a", letter_of(inode),
-            found.name);
+        say("sock_diag(%c) -> name: \"%s\", file: none", letter, found.name);
+    else if (found.file == file)
+        say("sock_diag(%c) -> name: \"%s\", file: a", letter, found.name);
     else
-        say("sock_diag(%c) -> name: \"%s\", file: %u", letter_of(inode),
-            found.name, found.file);
+        say("sock_diag(%c) -> name: \"%s\", file: %u", letter, found.name,
+            found.file);
 }
 
 static void show_queue(unsigned inode)
 {
     struct found found;
+    char letter = letter_of(inode);
 
     CHECK(sock_diag(inode, &found));
-    say("sock_diag(%c) -> Recv-Q: %u, Send-Q: %u", letter_of(inode),
-        found.queue[0], found.queue[1]);
+    say("sock_diag(%c) -> Recv-Q: %u, Send-Q: %u", letter, found.queue[0],
+        found.queue[1]);
 }
 
-/* How much memory two messages take differs from kernel to kernel. */
+/* How much memory a message takes differs from kernel to kernel. */
 static void measure_queue(unsigned inode)
 {
     struct found found;
+    char letter = letter_of(inode);
 
     CHECK(sock_diag(inode, &found));
-    say_measured("sock_diag(%c) -> Recv-Q: %u, Send-Q: %u", letter_of(inode),
+    say_measured("sock_diag(%c) -> Recv-Q: %u, Send-Q: %u", letter,
                  found.queue[0], found.queue[1]);
 }
 
@@ -299,9 +314,19 @@ static int connect_to_server(void)
 {
     int to_server = CHECK(socket(AF_UNIX, SOCK_STREAM, 0));
 
-    CHECK(connect(to_server, (const struct sockaddr *)&server_address,
-                  sizeof(server_address)));
+    int connected =
+        CHECK(connect(to_server, (const struct sockaddr *)&server_address,
+                      sizeof(server_address)));
+    say("connect(\"%s\") = %d", server_address.sun_path, connected);
     return to_server;
+}
+
+static int accept_client(int listener)
+{
+    int to_client = CHECK(accept(listener, NULL, NULL));
+
+    say("accept(listener) -> to_client");
+    return to_client;
 }
 
 static void send_text(int fd, const char *text)
@@ -329,29 +354,29 @@ static void show_link(const char *name, int fd)
     snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
     int length = CHECK(readlink(path, link, sizeof(link) - 1));
     link[length] = '\0';
-    if (sscanf(link, "socket:[%u]", &inode) == 1)
-        say("readlink(\"/proc/self/fd/%s\") -> \"socket:[%c]\"", name,
-            letter_of(inode));
-    else
+    if (sscanf(link, "socket:[%u]", &inode) != 1) {
         say("readlink(\"/proc/self/fd/%s\") -> \"%s\"", name, link);
+        return;
+    }
+    char letter = letter_of(inode);
+    say("readlink(\"/proc/self/fd/%s\") -> \"socket:[%c]\"", name, letter);
 }
 
-/* One process plays the server and the client. There are five descriptors in
+/* One process plays the server and the client. There are four descriptors in
  * the end, and one socket file. */
 static void numbers_and_names(void)
 {
     forget_letters();
-    int listener = open_server();
-    int to_server = connect_to_server();
-    int to_client = CHECK(accept(listener, NULL, NULL));
-
     role("server");
+    int listener = open_server();
     show_inode("listener", listener);
     role("client");
+    int to_server = connect_to_server();
     show_inode("to_server", to_server);
     int copy = CHECK(dup(to_server));
     show_inode("dup(to_server)", copy);
     role("server");
+    int to_client = accept_client(listener);
     show_inode("to_client", to_client);
     show_link("to_client", to_client);
 
@@ -365,35 +390,33 @@ static void numbers_and_names(void)
     close_server(listener);
 }
 
-/* ann is looked at before she is accepted, after that, and when she has gone:
- * from both sides. */
+/* The server and ann look at her socket: before she is accepted, after that,
+ * and when she has closed it. From here on a letter is given when a number is
+ * looked at for the first time. */
 static void peers(void)
 {
     forget_letters();
     role("server");
     int listener = open_server();
-    show_inode("listener", listener);
     show_peer(inode_of(listener));
 
     role("ann");
     int to_server = connect_to_server();
     unsigned ann = inode_of(to_server);
-    show_inode("to_server", to_server);
     show_peer(ann);
     role("server");
-    int to_ann = CHECK(accept(listener, NULL, NULL));
-    show_inode("to_ann", to_ann);
-    show_peer(inode_of(to_ann));
+    int to_client = accept_client(listener);
     show_peer(ann);
+    show_peer(inode_of(to_client));
 
     role("ann");
     int closed = CHECK(close(to_server));
     say("close(to_server) = %d", closed);
     role("server");
-    show_peer(inode_of(to_ann));
     show_peer(ann);
+    show_peer(inode_of(to_client));
 
-    CHECK(close(to_ann));
+    CHECK(close(to_client));
     close_server(listener);
 }
 
@@ -403,26 +426,26 @@ static void queues(void)
     forget_letters();
     role("server");
     int listener = open_server();
-    show_inode("listener", listener);
-    int ann = connect_to_server();
-    int bob = connect_to_server();
     show_queue(inode_of(listener));
-    int to_ann = CHECK(accept(listener, NULL, NULL));
-    show_inode("to_ann", to_ann);
+    role("ann");
+    int ann = connect_to_server();
+    role("bob");
+    int bob = connect_to_server();
+    role("server");
+    show_queue(inode_of(listener));
+    int to_client = accept_client(listener);
     show_queue(inode_of(listener));
 
     role("ann");
-    show_inode("to_server", ann);
     send_text(ann, "tea");
-    send_text(ann, "cake");
     measure_queue(inode_of(ann));
     role("server");
-    show_queue(inode_of(to_ann));
-    receive(to_ann);
+    show_queue(inode_of(to_client));
+    receive(to_client);
     role("ann");
     show_queue(inode_of(ann));
 
-    CHECK(close(to_ann));
+    CHECK(close(to_client));
     CHECK(close(bob));
     CHECK(close(ann));
     close_server(listener);
@@ -437,12 +460,12 @@ static void two_messages(int type, const char *name)
     forget_letters();
     CHECK(socketpair(AF_UNIX, type, 0, sv));
     role("sender");
-    say("socketpair(%s) -> sv", name);
-    send_text(sv[0], "tea");
-    send_text(sv[0], "cake");
+    int tea = CHECK(send(sv[0], "tea", strlen("tea"), 0));
+    int cake = CHECK(send(sv[0], "cake", strlen("cake"), 0));
+    say("%s: send(\"tea\") = %d, send(\"cake\") = %d", name, tea, cake);
     role("receiver");
     CHECK(ioctl(sv[1], FIONREAD, &bytes));
-    say("ioctl(SIOCINQ) -> %d", bytes);
+    say("ioctl(sv[1], SIOCINQ) -> %d", bytes);
     show_queue(inode_of(sv[1]));
 
     CHECK(close(sv[0]));
@@ -461,10 +484,12 @@ static void wait_for_dot(int fd)
     CHECK(recv(fd, &dot, 1, 0));
 }
 
-/* Connects, and passes the connection on to bob when the server says so. */
+/* Connects when the server is there, and passes the connection on to bob. Each
+ * dot of the server says that it is ann's turn. */
 static _Noreturn void run_ann(int turn, int to_bob)
 {
     role("ann");
+    wait_for_dot(turn);
     int to_server = connect_to_server();
     send_dot(turn);
 
@@ -548,24 +573,28 @@ static void look_for_owner(int to_client, pid_t ann, pid_t bob)
     unsigned own = inode_of(to_client);
 
     CHECK(getsockopt(to_client, SOL_SOCKET, SO_PEERCRED, &who, &length));
+    const char *pid = name_of_process(who.pid, ann, bob);
     CHECK(sock_diag(own, &found));
     int at_ann = count_descriptors(ann, found.peer);
     int at_bob = count_descriptors(bob, found.peer);
-    say("SO_PEERCRED -> pid: %s, sock_diag(%c) -> peer: %c",
-        name_of_process(who.pid, ann, bob), letter_of(own),
-        letter_of(found.peer));
-    say("descriptors of %c: %d of ann, %d of bob", letter_of(found.peer),
-        at_ann, at_bob);
+
+    char own_letter = letter_of(own);
+    char peer = letter_of(found.peer);
+    say("SO_PEERCRED -> pid: %s, sock_diag(%c) -> peer: %c", pid, own_letter,
+        peer);
+    say("\"socket:[%c]\" in /proc/PID/fd: %d of ann, %d of bob", peer, at_ann,
+        at_bob);
 }
 
 /* The server looks three times: when ann has the connection, when it is on its
  * way to bob, and when bob has it. */
-static void watch_owner(int listener, const int to_ann, const int to_bob,
-                        pid_t ann, pid_t bob)
+static void watch_owner(int to_ann, int to_bob, pid_t ann, pid_t bob)
 {
+    role("server");
+    int listener = open_server();
+    send_dot(to_ann);
     wait_for_dot(to_ann);
-    int to_client = CHECK(accept(listener, NULL, NULL));
-    show_inode("to_client", to_client);
+    int to_client = accept_client(listener);
     look_for_owner(to_client, ann, bob);
 
     send_dot(to_ann);
@@ -579,39 +608,45 @@ static void watch_owner(int listener, const int to_ann, const int to_bob,
     send_dot(to_ann);
     send_dot(to_bob);
     CHECK(close(to_client));
+    close_server(listener);
 }
 
 /* ann and bob have a pair of their own. Each of them has another pair with the
- * server, by which the server says whose turn it is. */
+ * server, which says whose turn it is. Both are there before any connection is,
+ * so neither inherits one. */
 static void which_process(void)
 {
+    int sv[2];
     int ann_turn[2];
     int bob_turn[2];
-    int sv[2];
 
     forget_letters();
-    int listener = open_server();
-    CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, ann_turn));
-    CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, bob_turn));
     CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, sv));
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, ann_turn));
     pid_t ann = CHECK(fork());
-    if (ann == 0)
+    if (ann == 0) {
+        CHECK(close(sv[1]));
+        CHECK(close(ann_turn[0]));
         run_ann(ann_turn[1], sv[0]);
-    pid_t bob = CHECK(fork());
-    if (bob == 0)
-        run_bob(bob_turn[1], sv[1]);
-    CHECK(close(ann_turn[1]));
-    CHECK(close(bob_turn[1]));
+    }
     CHECK(close(sv[0]));
-    CHECK(close(sv[1]));
+    CHECK(close(ann_turn[1]));
 
-    role("server");
-    watch_owner(listener, ann_turn[0], bob_turn[0], ann, bob);
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, bob_turn));
+    pid_t bob = CHECK(fork());
+    if (bob == 0) {
+        CHECK(close(ann_turn[0]));
+        CHECK(close(bob_turn[0]));
+        run_bob(bob_turn[1], sv[1]);
+    }
+    CHECK(close(sv[1]));
+    CHECK(close(bob_turn[1]));
+
+    watch_owner(ann_turn[0], bob_turn[0], ann, bob);
     reap(ann);
     reap(bob);
     CHECK(close(ann_turn[0]));
     CHECK(close(bob_turn[0]));
-    close_server(listener);
 }
 
 /* The kernel may lack this part, or keep it in a module that is not there. */
@@ -638,7 +673,7 @@ int main(void)
     need_proc();
     need_sock_diag();
 
-    step("One connection. How many sockets, and whose is the file?");
+    step("One connection. How many sockets, and which have the name?");
     numbers_and_names();
 
     step("Who is the peer of whom?");
