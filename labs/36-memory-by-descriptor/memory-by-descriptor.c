@@ -85,7 +85,7 @@ static void change_text(char *bytes, const char *text)
 
     memcpy(before, bytes + PLACE, sizeof(before));
     memset(bytes + PLACE, 0, ROOM);
-    memcpy(bytes + PLACE, text, strlen(text));
+    snprintf(bytes + PLACE, ROOM, "%s", text);
     say("text: \"%.*s\" => \"%.*s\"", ROOM, before, ROOM, bytes + PLACE);
 }
 
