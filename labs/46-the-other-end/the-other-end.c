@@ -457,7 +457,6 @@ static void two_messages(int type, const char *name)
     int sv[2];
     int bytes;
 
-    forget_letters();
     CHECK(socketpair(AF_UNIX, type, 0, sv));
     role("sender");
     int tea = CHECK(send(sv[0], "tea", strlen("tea"), 0));
@@ -470,6 +469,14 @@ static void two_messages(int type, const char *name)
 
     CHECK(close(sv[0]));
     CHECK(close(sv[1]));
+}
+
+static void three_types(void)
+{
+    forget_letters();
+    two_messages(SOCK_STREAM, "SOCK_STREAM");
+    two_messages(SOCK_SEQPACKET, "SOCK_SEQPACKET");
+    two_messages(SOCK_DGRAM, "SOCK_DGRAM");
 }
 
 static void send_dot(int fd)
@@ -683,9 +690,7 @@ int main(void)
     queues();
 
     step("Two messages wait. How many bytes are said to wait?");
-    two_messages(SOCK_STREAM, "SOCK_STREAM");
-    two_messages(SOCK_SEQPACKET, "SOCK_SEQPACKET");
-    two_messages(SOCK_DGRAM, "SOCK_DGRAM");
+    three_types();
 
     step("ann passes her connection on to bob. Which process has it?");
     which_process();
