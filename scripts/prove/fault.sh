@@ -54,6 +54,7 @@ names_of() {
         sendto | recvfrom) echo "$1|${1%to}|${1%from}" ;;
         write) echo 'write|printf|puts' ;;
         read) echo 'read|fgets|getline|fread' ;;
+        pread64 | pwrite64) echo "${1%64}" ;;
         close) echo 'close|fclose|closedir' ;;
         wait*) echo 'wait|waitpid|waitid' ;;
         *stat*) echo '[fl]?stat|fstatat|fopen|opendir' ;;
