@@ -5,8 +5,8 @@
  * client that gives the path each time reaches it. A client that is connected
  * stays connected to the old socket, which is closed: it gets ECONNREFUSED
  * once, and then ENOTCONN, until it connects again. If somebody keeps the old
- * socket open meanwhile, no client gets an error, and nothing is lost. But the
- * queue may become full, and poll() tells this to connected clients only.
+ * socket open meanwhile, no client is disconnected, and the queue is kept. But
+ * the queue may become full, and poll() tells this to connected clients only.
  *
  *     ann   connect(), send() -------------> [old socket], closed
  *     bob   sendto("server.sock") ---------> [new socket]  "server.sock"
@@ -150,12 +150,22 @@ static void ask_for_peer(int client)
     say("getpeername() -> \"%s\"", peer.sun_path);
 }
 
+static void find_no_peer(int client)
+{
+    struct sockaddr_un peer = {0};
+    socklen_t length = sizeof(peer);
+
+    const char *result = RESULT(
+        getpeername(client, (struct sockaddr *)&peer, &length), ENOTCONN);
+    say("getpeername() = %s", result);
+}
+
 /* The second server takes the place of the first one before ann or bob sends
  * again. So ann learns of the restart from her own calls, or not at all. */
 static void new_socket_same_path(void)
 {
-    const char *second = "ann 2";
-    const char *third = "ann 3";
+    const char *text = "ann 2";
+    const char *once_more = "ann 3";
 
     role("server");
     int server = open_server();
@@ -171,10 +181,11 @@ static void new_socket_same_path(void)
     role("ann");
     ask_for_peer(ann);
     ask_for_room(ann);
-    const char *result = RESULT(send_text(ann, second, 0), ECONNREFUSED);
-    say("send(\"%s\") = %s", second, result);
-    result = RESULT(send_text(ann, third, 0), ENOTCONN);
-    say("send(\"%s\") = %s", third, result);
+    const char *result = RESULT(send_text(ann, text, 0), ECONNREFUSED);
+    say("send(\"%s\") = %s", text, result);
+    result = RESULT(send_text(ann, once_more, 0), ENOTCONN);
+    say("send(\"%s\") = %s", once_more, result);
+    find_no_peer(ann);
     ask_for_room(ann);
     role("bob");
     int bob = new_socket();
@@ -275,12 +286,11 @@ static void same_socket(void)
 static int send_until_eagain(int client)
 {
     int count = 0;
-    ssize_t n = 0;
+    ssize_t n = send_text_to(client, ".", MSG_DONTWAIT);
 
     while (n != -1) {
+        count++;
         n = send_text_to(client, ".", MSG_DONTWAIT);
-        if (n != -1)
-            count++;
     }
     if (errno != EAGAIN)
         check(n, "sendto()", __FILE__, __LINE__);

@@ -3,9 +3,10 @@
  *
  * A program registers a socket once, and then asks epoll_wait() what has come.
  * Level-triggered, epoll tells what is there, as poll() does: again and again,
- * until it is read. Edge-triggered (EPOLLET), it tells that something has come:
- * once. Who then accepts one client, or reads one part, does not hear of the
- * rest. A registration belongs to the open file, and not to the descriptor.
+ * until it is read. Edge-triggered (EPOLLET), it tells that something has come,
+ * and tells it once. Who then accepts one client, or reads one part, does not
+ * hear of the rest until more comes. A registration belongs to the open file,
+ * and not to the descriptor.
  *
  *     descriptor ---+
  *                   +---> [ open file ] <--- registration: "ann", EPOLLIN
@@ -28,7 +29,7 @@
 enum {
     ROOM = 64,      // longer than any text that is sent here
     HALF = 3,       // of the bytes of "abcdef"
-    BACKLOG = 4,    // as many clients as wait in a queue here
+    BACKLOG = 4,    // room for more clients than wait here
     NOW = 0,        // epoll_wait() looks, and does not wait,
     FOREVER = -1    // or it waits, as long as it takes
 };
@@ -64,11 +65,9 @@ static const char *word_if(unsigned is_set, const char *word)
 /* The words of an event, each with a blank before it. */
 static void write_words(char *text, size_t room, unsigned events)
 {
-    snprintf(text, room, "%s%s%s%s%s", word_if(events & EPOLLIN, " EPOLLIN"),
-             word_if(events & EPOLLOUT, " EPOLLOUT"),
+    snprintf(text, room, "%s%s%s", word_if(events & EPOLLIN, " EPOLLIN"),
              word_if(events & EPOLLRDHUP, " EPOLLRDHUP"),
-             word_if(events & EPOLLHUP, " EPOLLHUP"),
-             word_if(events & EPOLLERR, " EPOLLERR"));
+             word_if(events & EPOLLHUP, " EPOLLHUP"));
 }
 
 /* The name is what epoll_wait() gives back with an event: it does not say which
@@ -81,12 +80,14 @@ static void add(int epoll, int fd, const char *name, unsigned flags)
     CHECK(epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event));
 }
 
-/* At most one event: only one socket is registered where this is called. */
-static void say_event(int epoll, int timeout)
+/* There is room for one event. This is enough: nowhere here do two sockets have
+ * an event at the same time. */
+static void say_event(const char *who, int epoll, int timeout)
 {
     struct epoll_event event = {0};
     char words[80];
 
+    role(who);
     int n = CHECK(epoll_wait(epoll, &event, 1, timeout));
     write_words(words, sizeof(words), event.events);
     if (n == 0)
@@ -114,14 +115,12 @@ static struct two_epolls register_twice(int fd, const char *name)
 
 static void ask_level(struct two_epolls epolls, int timeout)
 {
-    role("level");
-    say_event(epolls.level, timeout);
+    say_event("level", epolls.level, timeout);
 }
 
 static void ask_edge(struct two_epolls epolls, int timeout)
 {
-    role("edge");
-    say_event(epolls.edge, timeout);
+    say_event("edge", epolls.edge, timeout);
 }
 
 static void ask_both(struct two_epolls epolls, int timeout)
@@ -166,8 +165,17 @@ static int accept_one(int listener)
     return fd;
 }
 
+static void find_nobody(int listener)
+{
+    role("server");
+    const char *result = RESULT(
+        accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC), EAGAIN);
+    say("accept4(listener) = %s", result);
+}
+
 /* Three clients are there before anybody asks. The server accepts one client
- * for each event of the edge-triggered epoll. */
+ * for each event of the edge-triggered epoll. At the end it does what it should
+ * have done from the beginning: it accepts until nobody is left. */
 static void three_clients(void)
 {
     int listener = open_server();
@@ -183,9 +191,14 @@ static void three_clients(void)
     ask_both(epolls, FOREVER);
     int second = accept_one(listener);
     ask_both(epolls, NOW);
+    int third = accept_one(listener);
+    int fourth = accept_one(listener);
+    find_nobody(listener);
+    ask_both(epolls, NOW);
 
     close_both(epolls);
-    const int all[] = {ann, bob, carol, dave, first, second, listener};
+    const int all[] = {ann,    bob,   carol,  dave,    first,
+                       second, third, fourth, listener};
     for (size_t i = 0; i < ARRAY_LEN(all); i++)
         CHECK(close(all[i]));
     CHECK(unlink(server_address.sun_path));
@@ -232,7 +245,7 @@ static void find_nothing(int fd, const char *name)
 }
 
 /* The server reads the first half. After that, nothing comes that was not there
- * before, until "g" does. */
+ * before, until "g" does. "h" comes and is read before anybody asks. */
 static void six_bytes(void)
 {
     struct connection ann = open_connection();
@@ -246,6 +259,8 @@ static void six_bytes(void)
     ask_both(epolls, FOREVER);
     receive(ann.server, "ann", ROOM);
     find_nothing(ann.server, "ann");
+    send_text("ann", ann.client, "h");
+    receive(ann.server, "ann", ROOM);
     ask_both(epolls, NOW);
 
     close_both(epolls);
@@ -301,40 +316,48 @@ static int copy_end(int fd, const char *name)
     return copy;
 }
 
-/* The server has one descriptor of the socket, and closes it: the control. */
+static void find_peer_gone(const char *who, int fd, const char *text)
+{
+    role(who);
+    const char *result =
+        RESULT(send(fd, text, strlen(text), MSG_NOSIGNAL), EPIPE);
+    say("send(\"%s\") = %s", text, result);
+}
+
+/* The control: the server has one descriptor of the socket, and closes it.
+ * "tea" is there before, and nobody reads it. So there would be an event
+ * afterwards, too, if the registration went on. */
 static void close_only_descriptor(void)
 {
-    const char *text = "tea";
     struct connection bob = open_connection();
     int epoll = new_epoll();
     add(epoll, bob.server, "bob", 0);
 
+    send_text("bob", bob.client, "tea");
+    say_event("level", epoll, NOW);
     close_end(bob.server, "bob");
-    role("bob");
-    const char *result =
-        RESULT(send(bob.client, text, strlen(text), MSG_NOSIGNAL), EPIPE);
-    say("send(\"%s\") = %s", text, result);
-    role("level");
-    say_event(epoll, NOW);
+    say_event("level", epoll, NOW);
+    find_peer_gone("bob", bob.client, "more");
 
     CHECK(close(epoll));
     CHECK(close(bob.client));
 }
 
-/* Somewhere there is a copy of the descriptor. Here dup() has made it. A child
- * after fork() has one, too. */
+/* The same, but somewhere there is a copy of the descriptor. Here dup() has
+ * made it. A child after fork() has one, too. */
 static void close_but_copy(void)
 {
     struct connection ann = open_connection();
     int epoll = new_epoll();
     add(epoll, ann.server, "ann", 0);
 
+    send_text("ann", ann.client, "tea");
+    say_event("level", epoll, NOW);
     int copy = copy_end(ann.server, "ann");
     close_end(ann.server, "ann");
-    send_text("ann", ann.client, "tea");
-    role("level");
-    say_event(epoll, NOW);
-    say_event(epoll, NOW);
+    say_event("level", epoll, NOW);
+    send_text("ann", ann.client, "more");
+    say_event("level", epoll, NOW);
 
     CHECK(close(copy));
     CHECK(close(epoll));
@@ -358,11 +381,9 @@ static void remove_too_late(void)
     say("epoll_ctl(EPOLL_CTL_DEL, ann) = %s", result);
     result = RESULT(epoll_ctl(epoll, EPOLL_CTL_DEL, copy, NULL), ENOENT);
     say("epoll_ctl(EPOLL_CTL_DEL, copy) = %s", result);
-    role("level");
-    say_event(epoll, NOW);
+    say_event("level", epoll, NOW);
     close_end(copy, "copy");
-    role("level");
-    say_event(epoll, NOW);
+    say_event("level", epoll, NOW);
 
     CHECK(close(epoll));
     CHECK(close(ann.client));
@@ -375,12 +396,12 @@ static void remove_in_time(void)
     add(epoll, bob.server, "bob", 0);
 
     int copy = copy_end(bob.server, "bob");
+    role("server");
     int removed = CHECK(epoll_ctl(epoll, EPOLL_CTL_DEL, bob.server, NULL));
     say("epoll_ctl(EPOLL_CTL_DEL, bob) = %d", removed);
     close_end(bob.server, "bob");
     send_text("bob", bob.client, "tea");
-    role("level");
-    say_event(epoll, NOW);
+    say_event("level", epoll, NOW);
 
     CHECK(close(copy));
     CHECK(close(epoll));
@@ -395,7 +416,7 @@ int main(void)
     step("Six bytes come, and the server reads three. Who is told again?");
     six_bytes();
 
-    step("Data and the end come together. How many events are there?");
+    step("Data and the end come together. What does one event say?");
     data_and_end();
 
     step("The server closes its descriptor. Do events still come?");
