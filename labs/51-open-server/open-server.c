@@ -140,8 +140,8 @@ static _Noreturn void run_server(int to_guest)
     _exit(n == 0 ? EXIT_SUCCESS : EXIT_FAILURE);
 }
 
-/* The server opens its directory after fork(), so the guest does not inherit
- * it. When this returns, the vault is shut, and the server waits. */
+/* The server opens its directory after fork(), so the guest does not have the
+ * descriptor. When this returns, the vault is shut, and the server waits. */
 static pid_t start_server(int *to_server)
 {
     int sv[2];
