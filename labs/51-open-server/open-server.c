@@ -7,7 +7,7 @@
  * with its own rights: so it must choose which names and which flags it obeys.
  * Here it chooses badly: steps 4 and 5 show two holes.
  *
- *     vault/                  mode 0 from step 1 on
+ *     vault/                  shut: mode 0
  *         desk/
  *             diary           "secret", not for guests
  *             notes/          the server has a descriptor of this directory
@@ -35,8 +35,8 @@ static const char *const today_path = "vault/desk/notes/today";
 static const char *const diary_path = "vault/desk/diary";
 static const char *const shut_path = "vault";
 
-/* Both ends are this program, so a structure will do for a request. The answer
- * is an int. */
+/* Both ends are this program, so a structure will do for a request. It is one
+ * message of a SOCK_SEQPACKET pair. The answer is an int. */
 struct request {
     int flags;    // as for open()
     char name[32];
@@ -74,7 +74,8 @@ static int is_allowed(const char *name)
 }
 
 /* The server obeys all flags, which is the hole of step 4. It adds O_CLOEXEC
- * for its own descriptor. Any error but EACCES would be one of the lab. */
+ * for its own descriptor. Any error but EACCES is a mistake of this program,
+ * and ends it. */
 static int open_for_guest(int notes, const struct request *request)
 {
     const int flags = request->flags;
@@ -86,7 +87,7 @@ static int open_for_guest(int notes, const struct request *request)
         say("openat(notes, \"%s\", %s) = -1 %s", request->name,
             flags_text(flags), error_name(EACCES));
     else
-        say("openat(notes, \"%s\", %s) -> file", request->name,
+        say("openat(notes, \"%s\", %s) = file", request->name,
             flags_text(flags));
     return file;
 }
@@ -113,8 +114,9 @@ static void answer(int to_guest, int notes, const struct request *request)
     CHECK(close(file));
 }
 
-/* The server goes into the vault while it is open, and then shuts it. The byte
- * tells the guest that all is ready. End of file ends the server. */
+/* The server opens its directory while the vault is open, and then shuts the
+ * vault. The byte tells the guest that all is ready. End of file ends the
+ * server. */
 static _Noreturn void run_server(int to_guest)
 {
     struct request request;
@@ -122,14 +124,14 @@ static _Noreturn void run_server(int to_guest)
 
     role("server");
     int notes = CHECK(open(notes_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    say("open(\"%s\", O_RDONLY | O_DIRECTORY) -> notes", notes_path);
     int changed = CHECK(chmod(shut_path, 0));
     say("chmod(\"%s\", 0) = %d", shut_path, changed);
     CHECK(send(to_guest, &byte, 1, 0));
 
     int n = CHECK(recv(to_guest, &request, sizeof(request), 0));
     while (n == sizeof(request)) {
-        request.name[sizeof(request.name) - 1] = '\0';    // whoever wrote it
+        // The guest may have left out the end of the text.
+        request.name[sizeof(request.name) - 1] = '\0';
         answer(to_guest, notes, &request);
         n = CHECK(recv(to_guest, &request, sizeof(request), 0));
     }
@@ -138,8 +140,8 @@ static _Noreturn void run_server(int to_guest)
     _exit(n == 0 ? EXIT_SUCCESS : EXIT_FAILURE);
 }
 
-/* The server opens its directory after fork(), so the guest does not inherit
- * it. */
+/* The server opens its directory after fork(), so the guest does not have the
+ * descriptor. When this returns, the vault is shut, and the server waits. */
 static pid_t start_server(int *to_server)
 {
     int sv[2];
@@ -148,13 +150,21 @@ static pid_t start_server(int *to_server)
     CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, sv));
     pid_t server = CHECK(fork());
     if (server == 0) {
-        CHECK(close(sv[0]));
+        CHECK(close(sv[0]));    // or the server would never see the end
         run_server(sv[1]);
     }
     CHECK(close(sv[1]));
     CHECK(recv(sv[0], &byte, 1, 0));
     *to_server = sv[0];
     return server;
+}
+
+/* The next server needs the vault open. */
+static void stop_server(pid_t server, int to_server)
+{
+    CHECK(close(to_server));
+    reap(server);
+    CHECK(chmod(shut_path, 0700));
 }
 
 /* From here on: the guest. ask() returns what open() would: the descriptor that
@@ -180,14 +190,9 @@ static int ask(int to_server, const char *name, int flags)
 static void read_file(int file)
 {
     char text[64];
-    ssize_t n = read(file, text, sizeof(text));
+    int n = CHECK(read(file, text, sizeof(text)));
 
-    if (n == -1 && errno != EISDIR)
-        fail("read(file)", __FILE__, __LINE__);
-    if (n == -1)
-        say("read(file) = -1 %s", error_name(EISDIR));
-    else
-        say("read(file) = %zd \"%.*s\"", n, (int)n, text);
+    say("read(file) = %d \"%.*s\"", n, n, text);
 }
 
 /* Asks, and shows what the guest can read from the descriptor, if one came. */
@@ -212,23 +217,32 @@ static void try_to_open(const char *path)
         say("open(\"%s\", O_RDONLY) = -1 %s", path, error_name(EACCES));
         return;
     }
-    say("open(\"%s\", O_RDONLY) -> file", path);
+    say("open(\"%s\", O_RDONLY) = file", path);
     CHECK(close(file));
 }
 
-/* The guest tries by itself first. */
-static void read_today(int to_server)
+/* The guest opens the file before the server has shut the vault, and tries it
+ * again afterwards. Then it asks. */
+static void read_today(void)
 {
+    int to_server;
+
+    try_to_open(today_path);
+    pid_t server = start_server(&to_server);
     try_to_open(today_path);
     ask_and_read(to_server, "today", O_RDONLY);
+
+    stop_server(server, to_server);
 }
 
 /* The path is shut for the guest. But it has a descriptor, and it is a process
  * of the file's owner: so fchmod() can change the mode. */
-static void permission_lost(int to_server)
+static void permission_lost(void)
 {
-    int file = CHECK(ask(to_server, "today", O_RDONLY));
+    int to_server;
+    pid_t server = start_server(&to_server);
 
+    int file = CHECK(ask(to_server, "today", O_RDONLY));
     int changed = CHECK(fchmod(file, 0));
     say("fchmod(file, 0) = %d", changed);
     read_file(file);
@@ -236,6 +250,7 @@ static void permission_lost(int to_server)
 
     CHECK(fchmod(file, 0600));
     CHECK(close(file));
+    stop_server(server, to_server);
 }
 
 static void add_bread(int to_server, int flags)
@@ -250,35 +265,54 @@ static void add_bread(int to_server, int flags)
 
 /* Two descriptors of the same file, for the same guest, from the same server.
  * Only the flags differ. */
-static void write_today(int to_server)
+static void write_today(void)
 {
+    int to_server;
+    pid_t server = start_server(&to_server);
+
     add_bread(to_server, O_RDONLY);
     add_bread(to_server, O_WRONLY | O_APPEND);
+    stop_server(server, to_server);
 }
 
 /* O_TRUNC means for open(): make the file empty. */
-static void truncate_today(int to_server)
+static void truncate_today(void)
 {
+    int to_server;
+    pid_t server = start_server(&to_server);
+
     ask_and_read(to_server, "today", O_RDONLY);
     ask_and_read(to_server, "today", O_RDONLY | O_TRUNC);
+    stop_server(server, to_server);
+}
+
+/* The guest's own call, with a descriptor of a directory. */
+static int open_below(int directory, const char *path)
+{
+    int file = CHECK(openat(directory, path, O_RDONLY));
+
+    say("openat(the descriptor, \"%s\", O_RDONLY) = file", path);
+    return file;
 }
 
 /* First the way that the rule forbids. Then the same way from a directory that
- * the rule allows: the last two calls are the guest's own. */
-static void leave_notes(int to_server)
+ * the rule allows. */
+static void leave_notes(void)
 {
     const char *way = "../diary";
+    int to_server;
+    pid_t server = start_server(&to_server);
 
-    try_to_open(diary_path);
     ask_and_read(to_server, way, O_RDONLY);
-
     int directory = CHECK(ask(to_server, ".", O_RDONLY));
-    int file = CHECK(openat(directory, way, O_RDONLY));
-    say("openat(the descriptor, \"%s\", O_RDONLY) -> file", way);
-    read_file(file);
+    int today = open_below(directory, "today");
+    int diary = open_below(directory, way);
+    read_file(diary);
 
-    CHECK(close(file));
+    CHECK(close(diary));
+    CHECK(close(today));
     CHECK(close(directory));
+    stop_server(server, to_server);
 }
 
 static void make_file(const char *path, const char *text)
@@ -300,7 +334,6 @@ static void make_vault(void)
 
 static void remove_vault(void)
 {
-    CHECK(chmod(shut_path, 0700));
     CHECK(unlink(diary_path));
     CHECK(unlink(today_path));
     CHECK(rmdir(notes_path));
@@ -318,33 +351,27 @@ static void need_own_directory(void)
     CHECK(allowed);
 }
 
-/* One server serves all five steps. */
+/* The first process is the guest. Each step has a server of its own. */
 int main(void)
 {
-    int to_server;
-
     as_ordinary_user();    // root may go through the vault whatever its mode is
     need_own_directory();
 
     step("Who opens the file that the guest reads?");
     role("guest");
     make_vault();
-    pid_t server = start_server(&to_server);
-    read_today(to_server);
+    read_today();
 
     step("The file gets the mode 0. Who is stopped?");
-    permission_lost(to_server);
+    permission_lost();
 
     step("Who may write?");
-    write_today(to_server);
+    write_today();
 
     step("What can a guest do to a file that it opens only for reading?");
-    truncate_today(to_server);
+    truncate_today();
 
     step("Which name leads out of the directory?");
-    leave_notes(to_server);
-
-    CHECK(close(to_server));
-    reap(server);
+    leave_notes();
     remove_vault();
 }
