@@ -520,7 +520,7 @@ static _Noreturn void run_bob(int turn, int to_ann)
     role("bob");
     wait_for_dot(turn);
     int n = receive_descriptor(to_ann, &byte, 1, &to_server);
-    say("recvmsg(1 byte) = %d \"%.*s\" -> to_server", n, n, &byte);
+    say("recvmsg(1 byte) = %d \"%.*s\", [to_server]", n, n, &byte);
     send_dot(turn);
 
     wait_for_dot(turn);

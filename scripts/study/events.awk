@@ -331,7 +331,8 @@ function patience(name) {
 # What no program of a lab has asked for.
 function is_noise(i) {
     return result[i] ~ /ERESTART/ ||
-        name[i] ~ /^(brk|mmap2?|munmap|mremap|mprotect|madvise)$/ ||
+        name[i] ~ /^(brk|munmap|mremap|mprotect|madvise)$/ ||
+        (name[i] ~ /^mmap2?$/ && args[i] !~ /<[^>]*memfd:/) ||
         (name[i] == "prlimit64" && args[i] ~ /, NULL, \{/) ||
         name[i] ~ /^(set_|rseq|arch_prctl|getrandom|futex|membarrier|exit$)/ ||
         name[i] ~ /^(rt_sig(action|procmask|return)|alarm|setitimer)$/ ||

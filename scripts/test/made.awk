@@ -4,11 +4,12 @@
 #
 # Prints each line that names a call which the trace of this step does not have,
 # and which is not a function of the program itself either. What happens inside
-# of the C library (pthread_join, getpid) leaves no call that one can look for.
+# of the C library (pthread_join, snprintf), and what a trace leaves out as its
+# business (munmap), leaves no call that one can look for.
 
 BEGIN {
-    split("recv recvfrom send sendto fork clone waitpid wait4 exit exit_group _exit exit_group " \
-        "sigwait rt_sigtimedwait setrlimit prlimit64 stat newfstatat " \
+    split("recv recvfrom send sendto fork clone waitpid wait4 exit exit_group " \
+        "_exit exit_group sigwait rt_sigtimedwait setrlimit prlimit64 stat newfstatat " \
         "lstat newfstatat fstat newfstatat execv execve execvp execve", pair, " ")
     for (i = 1; i in pair; i += 2)
         other_name[pair[i]] = pair[i + 1]
@@ -52,7 +53,7 @@ FNR == NR {
 
 # openat and openat2 are open, ppoll is poll, fchmodat is chmod.
 function was_made(name,    call) {
-    if (name in own || name ~ /^(pthread_|getpid$)/)
+    if (name in own || name ~ /^(pthread_|(getpid|snprintf|munmap|mprotect)$)/)
         return 1
     for (call in made)
         if (call == other_name[name] || call ~ "^[pf]?" name "(at2?|64|[1-4])?$")

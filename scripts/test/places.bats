@@ -31,6 +31,8 @@ with_tmpfs() {
     printf '%s\n' '## Break it' '**Edit 1.** x' '```diff' \
         '-    say("hello");' '+    say("hi");' '```' '**Edit 2.** x' '```diff' \
         '-    say("hello");' '+    ;' '```' >labs/90-planted/README.md
+    printf '%s\n' '## What the edits do' '**Edit 1.** x' '**Edit 2.** x' \
+        >labs/90-planted/answers.md
     for verb in lab check break accept; do
         passes with_tmpfs noexec make -s "$verb-90"
     done
