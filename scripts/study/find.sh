@@ -7,7 +7,8 @@
 # step, then the answers that explain them. An error may be given by its name,
 # its number, its text or some words of it, or as a log has it, with more
 # around. Several words are a phrase; if no place has it, all of them have to be
-# in one place. If there is nothing, says what is near. If there is much, it is
+# in one place. First come the rows of labs/problems.md that fit. If there is
+# nothing, says what is near. If there is much, it is
 # the lines of evidence, and of the answers only where they are, but for ALL=1.
 #
 # Exit status: 0 found; 1 not found; 2 for wrong usage.
@@ -80,10 +81,40 @@ search() {
         expected/*.txt labs/*/*.md
 }
 
+# The rows of labs/problems.md that have the patterns $1, or stand below a heading
+# that has them: what one sees, why, and the lab that shows it.
+problems() {
+    [[ -e labs/problems.md ]] || return 0
+    WANTED=$1 awk '
+        BEGIN { patterns = split(ENVIRON["WANTED"], pattern, "\n") }
+        /^#/ { heading = $0 }
+        /^\| / && !/\| shown by \|$/ {
+            gsub(/^\| | \|$/, "")
+            split($0, cell, / \| /)
+            words = tolower(heading " " cell[1] " " cell[2])
+            gsub(/[`*]/, "", words)
+            for (i = 1; i <= patterns; i++)
+                if (words !~ pattern[i])
+                    next
+            sub(/\]\([^)]*\)/, "", cell[3])
+            gsub(/^\[|`.*$/, "", cell[3])
+            sub(/: $/, "", cell[3])
+            gsub(/`/, "", cell[1])
+            gsub(/`/, "", cell[2])
+            print "- " cell[1] ": " cell[2] " " toupper(substr(cell[3], 1, 1)) \
+                substr(cell[3], 2) "."
+        }' labs/problems.md | fold -s -w 78 | sed 's/ *$//; s/^[^-]/  &/'
+}
+
 # Prints what was found for the patterns $1. Fails if that is nothing.
 show() {
-    local found
-    found=$(search "$1") || return 1
+    local found rows
+    rows=$(problems "$1")
+    [[ -z $rows ]] || printf '%s\n\n' "$rows"
+    found=$(search "$1") || {
+        [[ -n $rows ]]
+        return
+    }
     if [[ -n ${ALL-} ]] || (($(wc -l <<<"$found") <= most)); then
         printf '%s\n' "$found"
     else

@@ -123,6 +123,28 @@ labs/91-old/answers.md:
 1. Older than the hills.' ]]
 }
 
+@test "find: first the problems that it may be" {
+    plant_pages
+    cat >labs/problems.md <<END
+### Try again (11, EAGAIN)
+
+| when | why | shown by |
+|---|---|---|
+| \`connect()\` | The queue is full. | [lab 90](90-new/answers.md), step 1: \`EAGAIN\` |
+
+### It leaks
+
+| symptom | why | shown by |
+|---|---|---|
+| 100 % of them | Nobody has closed them. | [lab 90](90-new/answers.md), step 2: \`EAGAIN\` |
+END
+    passes make -s find WHAT=EAGAIN
+    said $'\n- connect(): The queue is full. Lab 90, step 1.\n\nLab 90, 1. '
+    [[ $output != *'100 %'* ]]
+    passes make -s find WHAT=leaks
+    [[ $output == '- 100 % of them: Nobody has closed them. Lab 90, step 2.' ]]
+}
+
 @test "find: of much, the evidence first, and only the places of the answers" {
     plant_pages
     printf '   Line %d.\n' {1..60} >sixty

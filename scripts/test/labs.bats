@@ -112,11 +112,16 @@ first_items() {
     scripts/test/moved.sh
 }
 
+# What a link to a heading of page $1 is called.
+anchors() {
+    sed -n 's/^#* //p' "$1" | tr 'A-Z ' 'a-z-' | tr -dc 'a-z0-9\n-'
+}
+
 @test "each link in a page leads somewhere" {
     for readme in README.md labs/*.md labs/*/*.md scripts/*.md scripts/*/*.md; do
         for link in $(grep -oE '\]\([^)]*\)' "$readme" | tr -d '])('); do
-            [[ $link != '#'* ]] || ! sed -n 's/^#* //p' "$readme" | tr ' ' - |
-                tr -d , | grep -qixF "${link#?}" || continue
+            [[ $link != '#'* ]] || ! anchors "$readme" | grep -qxF "${link#?}" ||
+                continue
             [[ -e $(dirname "$readme")/$link ]] ||
                 same "$link" 'no such file' "$readme"
         done
