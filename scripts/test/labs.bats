@@ -122,19 +122,22 @@ anchors() {
         for link in $(grep -oE '\]\([^)]*\)' "$readme" | tr -d '])('); do
             [[ $link != '#'* ]] || ! anchors "$readme" | grep -qxF "${link#?}" ||
                 continue
-            [[ -e $(dirname "$readme")/$link ]] ||
-                same "$link" 'no such file' "$readme"
+            page=$(dirname "$readme")/${link%%#*}
+            [[ -e $page ]] || same "$link" 'no such file' "$readme"
+            [[ $link != *#* ]] || anchors "$page" | grep -qxF "${link#*#}" ||
+                same "$link" 'no such heading' "$readme"
         done
     done
 }
 
 @test "the table of labs in the README has each lab, with its question" {
+    local source name question row
     for source in labs/*/*.c; do
         name=$(basename "$(dirname "$source")")
         question=$(sed -n '2s/.* -- //p' "$source")
-        row="| [${name%%-*}](labs/$name/README.md) | ${name#*-} |"
-        grep -qF "$row ${question^} |" README.md ||
-            same "$row ${question^} |" 'no such row' README.md
+        row="| [${name%%-*}](labs/$name/README.md) | ${name#*-} | ${question^}"
+        row+=" | $(sed -nE 's/^([0-9]+) minutes,.*/\1/p' "labs/$name/README.md") |"
+        grep -qF "$row" README.md || same "$row" 'no such row' README.md
     done
     same "$(printf '%s\n' labs/*/)" \
         "$(sed -nE 's/^\| \[[0-9]+\]\(([^)]*\/)README.md\) .*/\1/p' README.md)" \
