@@ -1,11 +1,11 @@
 /*
  * 36-memory-by-descriptor -- can a whole memory be sent?
  *
- * memfd_create() makes a file that has no name and lives in memory. Its
+ * memfd_create() makes a file that has no path and lives in memory. Its
  * descriptor is sent beside one byte, and whoever maps the file has the same
- * memory: nothing is copied, not even what is written later. So the sender can
- * still change the memory, and can cut it, which kills a receiver that reads
- * there. Seals forbid this to everybody, and cannot be removed.
+ * memory: nothing is copied, and what is written later is seen, too. So the
+ * sender can still change the memory, and can cut it, which kills a receiver
+ * that reads there. Seals forbid this to everybody, and cannot be removed.
  *
  *     sender                                            receiver
  *     bytes = mmap(memory)                              bytes = mmap(memory)
@@ -209,11 +209,16 @@ static const char *seal_names(int seals)
     return text;
 }
 
-static void show_seals(int memory)
+/* What a receiver asks before it maps a memory: first the seals, and then the
+ * size. */
+static void look_at(int memory)
 {
-    int seals = CHECK(fcntl(memory, F_GET_SEALS));
+    struct stat status;
 
-    say("fcntl(memory, F_GET_SEALS) = %s", seal_names(seals));
+    int seals = CHECK(fcntl(memory, F_GET_SEALS));
+    CHECK(fstat(memory, &status));
+    say("fcntl(memory, F_GET_SEALS) = %s, fstat() -> size: %d",
+        seal_names(seals), (int)status.st_size);
 }
 
 static void cut(int memory)
@@ -232,8 +237,9 @@ static void read_text(int memory)
     say("pread(memory, %d bytes, %d) = %d \"%.*s\"", ROOM, PLACE, n, n, text);
 }
 
-/* Reads by pread() first, and then in its memory. It may be killed by that. So
- * it asks for no core file, and has no handler. */
+/* Maps the memory when it has looked at it. Later it reads, by pread() first,
+ * and then in its mapping. It may be killed by that. So it asks for no core
+ * file, and has no handler. */
 static _Noreturn void run_reader(int to_sender)
 {
     char byte;
@@ -243,7 +249,9 @@ static _Noreturn void run_reader(int to_sender)
     CHECK(prctl(PR_SET_DUMPABLE, 0));
     signal(SIGBUS, SIG_DFL);
     receive_descriptor(to_sender, &byte, 1, &memory);
+    look_at(memory);
     const char *bytes = map_memory(memory, PROT_READ, MAP_SHARED);
+    say("mmap(PROT_READ, MAP_SHARED) -> bytes");
     send_dot(to_sender);
 
     wait_for_dot(to_sender);    // the sender has tried to cut the memory
@@ -283,7 +291,6 @@ static void cut_while_mapped(int seals)
     role("sender");
     int memory = new_memory_with_tea();
     CHECK(fcntl(memory, F_ADD_SEALS, seals));
-    show_seals(memory);
     send_descriptor(sv[0], "x", 1, memory);
     wait_for_dot(sv[0]);
     cut(memory);
@@ -400,14 +407,24 @@ static void seal_against_new_writers(void)
     CHECK(close(memory));
 }
 
-/* The text of the message says how large the memory is, or is said to be. */
+/* The receiver looks, and tries to add a seal of its own. */
+static void look_and_seal(int memory)
+{
+    look_at(memory);
+    const char *added =
+        RESULT(fcntl(memory, F_ADD_SEALS, F_SEAL_SHRINK), EPERM);
+    say("fcntl(memory, F_ADD_SEALS, %s) = %s", seal_names(F_SEAL_SHRINK),
+        added);
+}
+
+/* The text of the message says how large the memory is, or is said to be. When
+ * the receiver has done what it can, the sender tries to cut the memory. */
 static void offer_memory(const char *sender, unsigned flags, int seals,
                          off_t size)
 {
     int sv[2];
     char text[ROOM];
     int received;
-    struct stat status;
 
     role(sender);
     CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, sv));
@@ -419,14 +436,9 @@ static void offer_memory(const char *sender, unsigned flags, int seals,
 
     role("receiver");
     receive_descriptor(sv[1], text, sizeof(text), &received);
-    CHECK(fstat(received, &status));
-    int found = CHECK(fcntl(received, F_GET_SEALS));
-    say("fcntl(memory, F_GET_SEALS) = %s, fstat() -> size: %d",
-        seal_names(found), (int)status.st_size);
-    const char *added =
-        RESULT(fcntl(received, F_ADD_SEALS, F_SEAL_SHRINK), EPERM);
-    say("fcntl(memory, F_ADD_SEALS, %s) = %s", seal_names(F_SEAL_SHRINK),
-        added);
+    look_and_seal(received);
+    role(sender);
+    cut(memory);
 
     CHECK(close(received));
     CHECK(close(memory));

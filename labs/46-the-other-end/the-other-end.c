@@ -4,11 +4,11 @@
  * Each socket has a number, its inode. fstat() shows it for a descriptor, and
  * the links in /proc/PID/fd show it for every process. For a number the kernel
  * says by sock_diag what the number of the peer is, and what waits there. So
- * one goes from an own descriptor to its number, from there to the number of
- * the peer, and from there to the processes that have it:
+ * one goes from a descriptor of one's own to its number, from there to the
+ * number of the peer, and from there to the processes that have it:
  *
- *     to_ann ------> C ----------> B <------ /proc/PID/fd/N  "socket:[B]"
- *            fstat()    sock_diag             of ann, of bob, or of nobody
+ *     to_client ----> C ----------> B <------ /proc/PID/fd/N  "socket:[B]"
+ *              fstat()   sock_diag            of ann, of bob, or of nobody
  *
  * See sock_diag(7), netlink(7), proc(5), unix(7), ss(8).
  */
@@ -229,6 +229,7 @@ static const char *state_name(unsigned state)
     return number;
 }
 
+/* RESULT is a text: "0", or "-1 ENOENT". */
 static void show_peer(unsigned inode)
 {
     struct found found;
@@ -391,8 +392,8 @@ static void numbers_and_names(void)
 }
 
 /* The server and ann look at her socket: before she is accepted, after that,
- * and when she has closed it. From here on a letter is given when a number is
- * looked at for the first time. */
+ * and when she has closed it. No line of fstat() gives the letters here: each
+ * number has its letter when sock_diag() is first asked about it. */
 static void peers(void)
 {
     forget_letters();
