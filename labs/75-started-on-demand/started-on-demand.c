@@ -64,8 +64,10 @@ static void poll_listener(int listener)
 
     role("manager");
     int ready = CHECK(poll(&polled, 1, 0));
-    say("poll(listener) = %d%s", ready,
-        polled.revents & POLLIN ? " POLLIN" : "");
+    say("poll(listener) = %d%s%s%s", ready,
+        polled.revents & POLLIN ? " POLLIN" : "",
+        polled.revents & POLLHUP ? " POLLHUP" : "",
+        polled.revents & POLLNVAL ? " POLLNVAL" : "");
 }
 
 static int new_client(const char *name)
@@ -106,7 +108,33 @@ static void read_answer(const char *name, int to_server)
         fail("read()", __FILE__, __LINE__);
 }
 
-/* What a server looks for: see look_at_variables(). */
+/* Whose number is in the variable: this process's, or that of its parent? */
+static const char *whose_number(const char *variable)
+{
+    const char *text = getenv(variable);
+
+    if (text == NULL)
+        return "not set";
+    long number = strtol(text, NULL, 10);
+    if (number == getpid())
+        return "own";
+    if (number == getppid())
+        return "the parent's";
+    return text;
+}
+
+/* What a server does first. Returns whether the descriptors are meant for this
+ * process. */
+static int look_at_variables(void)
+{
+    const char *count = getenv("LISTEN_FDS");
+    const char *whose = whose_number("LISTEN_PID");
+
+    say("LISTEN_FDS: %s, LISTEN_PID: %s", count ? count : "not set", whose);
+    return count && strcmp(whose, "own") == 0;
+}
+
+/* fork() and execv() leave them as they are. */
 static void set_variables(void)
 {
     char number[16];
@@ -125,8 +153,28 @@ static _Noreturn void execute(const char *name, const char *task)
     _exit(EXIT_FAILURE);    // never comes to this
 }
 
-/* If the listener is number 3 already, dup2() does nothing, and FD_CLOEXEC is
- * still set. So it is cleared in any case. */
+/* Step 1 shows each call. If the listener is number 3 already, dup2() does
+ * nothing, and FD_CLOEXEC is still set. So it is cleared in any case. */
+static pid_t start_and_say(int listener, const char *name, const char *task)
+{
+    role("manager");
+    say("fork() ...");
+    pid_t child = CHECK(fork());
+    if (child == 0) {
+        role("child");
+        set_variables();
+        look_at_variables();
+        int copy = CHECK(dup2(listener, FIRST));
+        say("dup2(listener, %d) = %d", FIRST, copy);
+        int cleared = CHECK(fcntl(FIRST, F_SETFD, 0));
+        say("fcntl(%d, F_SETFD, 0) = %d", FIRST, cleared);
+        say("execv(\"/proc/self/exe\") ...");
+        execute(name, task);
+    }
+    return child;
+}
+
+/* The same calls without a line, for the other steps. */
 static pid_t start(int listener, const char *name, const char *task)
 {
     role("manager");
@@ -142,31 +190,6 @@ static pid_t start(int listener, const char *name, const char *task)
 }
 
 /* ---- What the server does, in the program that is executed ---- */
-
-/* Whose number is in the variable: this process's, or that of its parent? */
-static const char *whose_number(const char *variable)
-{
-    const char *text = getenv(variable);
-
-    if (text == NULL)
-        return "not set";
-    long number = strtol(text, NULL, 10);
-    if (number == getpid())
-        return "own";
-    if (number == getppid())
-        return "the parent's";
-    return text;
-}
-
-/* Returns whether the descriptors are meant for this process. */
-static int look_at_variables(void)
-{
-    const char *count = getenv("LISTEN_FDS");
-    const char *whose = whose_number("LISTEN_PID");
-
-    say("LISTEN_FDS: %s, LISTEN_PID: %s", count ? count : "not set", whose);
-    return count && strcmp(whose, "own") == 0;
-}
 
 /* The number comes from the protocol, so it may be printed. */
 static int accept_client(void)
@@ -202,7 +225,7 @@ static void listen_and_serve_one(void)
     serve_one();
 }
 
-/* One client is answered half, and the other one not even read. */
+/* One client is read and not answered, and the other one is not even read. */
 static void accept_two_and_crash(void)
 {
     accept_client();
@@ -272,8 +295,23 @@ static int run_program(const char *name, const char *task)
 
 /* ---- The steps ---- */
 
+/* Waits for a server. If it did not end with the status that is wanted, the lab
+ * ends. */
+static void wait_for_status(pid_t server, int wanted)
+{
+    int status;
+
+    role("manager");
+    CHECK(waitpid(server, &status, 0));
+    if (!WIFEXITED(status))
+        exit(EXIT_FAILURE);
+    say("waitpid(server) -> status: %d", WEXITSTATUS(status));
+    if (WEXITSTATUS(status) != wanted)
+        exit(EXIT_FAILURE);
+}
+
 /* The manager waits for the server's end before ann reads: the answer waits in
- * her queue. If the server fails, the lab ends. So it is in each step. */
+ * her queue. */
 static void start_when_needed(void)
 {
     int listener = open_listener();
@@ -281,9 +319,8 @@ static void start_when_needed(void)
     poll_listener(listener);
     int ann = open_client("ann", "cake");
     poll_listener(listener);
-    say("fork(), dup2(listener, %d), execv(\"/proc/self/exe\") ...", FIRST);
-    pid_t server = start(listener, "server", "serve if meant");
-    reap(server);
+    pid_t server = start_and_say(listener, "server", "serve if meant");
+    wait_for_status(server, EXIT_SUCCESS);
     read_answer("ann", ann);
     poll_listener(listener);
 
@@ -317,7 +354,7 @@ static void look_at_both_peers(void)
     int ann = open_client("ann", "cake");
     look_at_peer("ann", ann, 0);
     pid_t server = start(listener, "server", "listen and serve one");
-    reap(server);
+    wait_for_status(server, EXIT_SUCCESS);
     read_answer("ann", ann);
     look_at_peer("ann", ann, server);
     int bob = open_client("bob", "jam");
@@ -339,15 +376,17 @@ static void start_helpers(void)
     close_listener(listener);
 }
 
-static void wait_for_crash(pid_t server)
+/* If the first server ends without a signal, one of its calls has failed, and
+ * fail() has said which. */
+static void wait_for_crash(pid_t first)
 {
     int status;
 
     role("manager");
-    CHECK(waitpid(server, &status, 0));
+    CHECK(waitpid(first, &status, 0));
     if (!WIFSIGNALED(status))
-        exit(EXIT_FAILURE);    // the server has said why
-    say("waitpid(server) -> signal: %s",
+        exit(EXIT_FAILURE);
+    say("waitpid(first) -> signal: %s",
         WTERMSIG(status) == SIGKILL ? "SIGKILL" : "another one");
 }
 
@@ -376,17 +415,6 @@ static void crash_and_start_again(void)
     close_listener(listener);
 }
 
-static void wait_for_status(pid_t server)
-{
-    int status;
-
-    role("manager");
-    CHECK(waitpid(server, &status, 0));
-    if (!WIFEXITED(status) || WEXITSTATUS(status) != GIVES_UP)
-        exit(EXIT_FAILURE);    // the server has said why
-    say("waitpid(server) -> status: %d", WEXITSTATUS(status));
-}
-
 /* The server ends before it calls accept(). After the last attempt, the manager
  * gives up, too. */
 static void start_too_often(void)
@@ -397,7 +425,7 @@ static void start_too_often(void)
     poll_listener(listener);
     for (int starts = 0; starts < MOST_STARTS; starts++) {
         pid_t server = start(listener, "server", "give up");
-        wait_for_status(server);
+        wait_for_status(server, GIVES_UP);
         poll_listener(listener);
     }
     int closed = CHECK(close(listener));
@@ -431,6 +459,6 @@ int main(int argc, char *argv[])
     step("The server crashes. Who is answered by the next one?");
     crash_and_start_again();
 
-    step("The server never accepts. How long does ann wait?");
+    step("The server never accepts. What ends ann's waiting?");
     start_too_often();
 }

@@ -1,12 +1,11 @@
 /*
  * 76-no-descriptor-left -- what can a server do without a free descriptor?
- * left?
  *
  * accept() is -1 EMFILE, whether a client waits or not. Who waits stays in the
  * queue and notices nothing, so poll() reports the listener again and again.
  * Either the server keeps one descriptor in reserve: it closes that, accepts,
- * and closes the client. Or it stops to look at the listener until one of its
- * clients has gone. Then the backlog does the waiting.
+ * and closes the client. Or it does not look at the listener until one of its
+ * clients has gone. Then the others wait in the queue.
  *
  *     client ---> [ queue ] ---> accept() ---> table of descriptors: full
  *                    |
@@ -166,6 +165,19 @@ static void poll_one(const char *name, int fd)
         polled.revents & POLLHUP ? " POLLHUP" : "");
 }
 
+/* The same with two descriptors. */
+static void poll_both(int listener, int to_ann)
+{
+    struct pollfd both[2] = {{.fd = listener, .events = POLLIN},
+                             {.fd = to_ann, .events = POLLIN}};
+
+    role("server");
+    int ready = CHECK(poll(both, ARRAY_LEN(both), 0));
+    say("poll(listener, to_ann) = %d, listener:%s, to_ann:%s", ready,
+        both[0].revents & POLLIN ? " POLLIN" : " 0",
+        both[1].revents & POLLIN ? " POLLIN" : " 0");
+}
+
 /* Not only accept() needs a number. */
 static void fail_to_open_file(void)
 {
@@ -211,9 +223,9 @@ static void accept_without_number(void)
 }
 
 /* The loop of a server that asks poll() and does what poll() says. It ends when
- * poll() does not report the listener, or accept() has another result, or after
- * MOST_TURNS. Returns the number of turns. */
-static int turn_until_accepted(int listener)
+ * poll() does not report the listener, or accept() has succeeded, or after
+ * MOST_TURNS. Returns how often accept() was -1 EMFILE. */
+static int count_turns(int listener)
 {
     struct pollfd polled = {.fd = listener, .events = POLLIN};
     int turns = 0;
@@ -237,11 +249,13 @@ static int turn_until_accepted(int listener)
 static void say_turns(int listener)
 {
     role("server");
-    int turns = turn_until_accepted(listener);
-    say("poll(listener) = 1, accept(listener) = -1 EMFILE, turns: %d", turns);
+    int turns = count_turns(listener);
+    say("turns with accept(listener) = -1 EMFILE: %d", turns);
 }
 
-/* The same loop three times: nobody waits, bob waits, bob has given up. */
+/* The same loop twice: nobody waits, and bob waits. Each time, the poll() after
+ * the loop tells whether it was poll() that has ended the loop. Then bob gives
+ * up. */
 static void turn_in_a_loop(void)
 {
     const struct rlimit before = get_limit();
@@ -253,8 +267,10 @@ static void turn_in_a_loop(void)
     connect_to_server("ann", ann, NULL);
     int to_ann = accept_client(listener, "to_ann");
     say_turns(listener);
+    poll_one("listener", listener);
     connect_to_server("bob", bob, NULL);
     say_turns(listener);
+    poll_one("listener", listener);
 
     role("bob");
     int closed = CHECK(close(bob));
@@ -313,8 +329,9 @@ static void keep_a_spare(void)
 }
 
 /* The server serves one client at a time, although it has two numbers. While it
- * has this client, it does not look at the listener. There is one place in the
- * queue, and carol does not wait. */
+ * has this client, it does not look at the listener: the poll() with both is
+ * there to show what it would see. There is one place in the queue, and carol
+ * does not wait. */
 static void stop_looking(void)
 {
     const struct rlimit before = get_limit();
@@ -328,6 +345,7 @@ static void stop_looking(void)
     int to_ann = accept_client(listener, "to_ann");
     connect_to_server("bob", bob, "cake");
     connect_to_server("carol", carol, NULL);
+    poll_both(listener, to_ann);
     poll_one("to_ann", to_ann);
     open_file();
 
