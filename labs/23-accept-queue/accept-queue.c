@@ -25,9 +25,9 @@
 
 #include "../../common/lab.h"
 
-/* Time limits, in milliseconds. The first one is over before the second one is,
- * and that is all that matters. */
-enum { SHORT_TIME = 50, LONG_TIME = 200 };
+/* Time limits, in milliseconds. SHORT_TIME is over before LONG_TIME is, and
+ * that is all that matters. */
+enum { NO_LIMIT = 0, SHORT_TIME = 50, LONG_TIME = 200 };
 
 static const struct sockaddr_un server_address = {
     .sun_family = AF_UNIX,
@@ -154,13 +154,13 @@ static void set_timeout(int to_server, int option, const char *name,
 }
 
 /* A client that waits is a process of its own. It says by a dot that connect()
- * comes next. With milliseconds, it sets SO_RCVTIMEO first. */
-static _Noreturn void run_client(const char *name, int to_lab, int milliseconds)
+ * comes next. If it has a limit, it sets SO_RCVTIMEO first. */
+static _Noreturn void run_client(const char *name, int to_lab, int limit)
 {
     role(name);
     int to_server = CHECK(socket(AF_UNIX, SOCK_STREAM, 0));
-    if (milliseconds > 0)
-        set_timeout(to_server, SO_RCVTIMEO, "SO_RCVTIMEO", milliseconds);
+    if (limit != NO_LIMIT)
+        set_timeout(to_server, SO_RCVTIMEO, "SO_RCVTIMEO", limit);
     say("connect(to_server) ...");
     CHECK(send(to_lab, ".", 1, 0));
 
@@ -208,7 +208,7 @@ static void say_state(const char *name, pid_t process)
 
 /* When this returns, the client sleeps in connect(). It has no copy of the
  * listener: with a copy, it would keep open what it waits for. */
-static pid_t start_client(const char *name, int listener, int milliseconds)
+static pid_t start_client(const char *name, int listener, int limit)
 {
     int sv[2];
     char dot;
@@ -218,7 +218,7 @@ static pid_t start_client(const char *name, int listener, int milliseconds)
     if (client == 0) {
         CHECK(close(listener));
         CHECK(close(sv[0]));
-        run_client(name, sv[1], milliseconds);
+        run_client(name, sv[1], limit);
     }
     CHECK(close(sv[1]));
     CHECK(recv(sv[0], &dot, 1, 0));
@@ -302,12 +302,14 @@ static void wait_for_room(void)
     int listener = open_server(0);
 
     int ann = open_client("ann");
-    pid_t bob = start_client("bob", listener, 0);
+    pid_t bob = start_client("bob", listener, NO_LIMIT);
+    role("server");
     say("accept(listener) ...");
     int to_ann = CHECK(accept(listener, NULL, NULL));
     reap(bob);    // his connection stays in the queue
 
-    pid_t carol = start_client("carol", listener, 0);
+    pid_t carol = start_client("carol", listener, NO_LIMIT);
+    role("server");
     say("close(listener) ...");
     CHECK(close(listener));
     reap(carol);
@@ -354,6 +356,7 @@ static void wait_for_some_time(void)
     connect_and_say_time(carol);
 
     say_state("bob", bob);
+    role("server");
     say("accept(listener) ...");
     int to_ann = CHECK(accept(listener, NULL, NULL));
     reap(bob);

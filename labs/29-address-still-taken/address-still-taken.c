@@ -89,10 +89,25 @@ static const char *port_text(in_port_t port)
     return number;
 }
 
+/* The number of the process differs on each run, so the lab prints PID. */
+static const char *masked(const char *name)
+{
+    static char text[160];    // good until the next call
+    char digits[16];
+
+    snprintf(digits, sizeof(digits), "%d", getpid());
+    const char *pid = strstr(name, digits);
+    if (!pid)
+        return name;
+    snprintf(text, sizeof(text), "%.*sPID%s", (int)(pid - name), name,
+             pid + strlen(digits));
+    return text;
+}
+
 /* An address as text, good until the next call. */
 static const char *text_of(const struct address *address)
 {
-    static char text[160];
+    static char text[200];
     char dotted[INET_ADDRSTRLEN];
 
     if (address->any.sa_family == AF_INET) {
@@ -100,7 +115,7 @@ static const char *text_of(const struct address *address)
         snprintf(text, sizeof(text), "%s port %s", dotted,
                  port_text(address->in.sin_port));
     } else if (address->un.sun_path[0] == '\0') {
-        snprintf(text, sizeof(text), "@lab-PID");
+        snprintf(text, sizeof(text), "@%s", masked(address->un.sun_path + 1));
     } else {
         snprintf(text, sizeof(text), "\"%s\"", address->un.sun_path);
     }
@@ -193,8 +208,9 @@ static int close_and_wait(int end)
     return CHECK(close(end));
 }
 
-/* The other side has closed its end: recv() is 0, or says that the other side
- * did not wait for an end in order. The text is good until the next RESULT. */
+/* The other side has closed its end, so recv() is 0. (In edit 1 it is -1
+ * ECONNRESET, because the other side has broken the connection off.) The text
+ * is good until the next RESULT. */
 static const char *read_end(int end)
 {
     char byte;
@@ -312,9 +328,12 @@ static void nobody_came(struct address server)
     remove_file(&server);
 }
 
+enum order { CLIENT_FIRST, SERVER_FIRST };
+
 /* One connection, which is closed on both sides before the second server tries.
- * The listener is closed last, so the connection is all that can be left. */
-static void restart_after(struct address server, int server_is_first)
+ * `order` says who closes its end first. The listener is closed last, so the
+ * connection is all that can be left. */
+static void restart_after(struct address server, enum order order)
 {
     role("first");
     int first = new_socket(&server);
@@ -322,7 +341,7 @@ static void restart_after(struct address server, int server_is_first)
     CHECK(listen(first, 1));
     struct connection connection = connect_through(first, &server);
 
-    if (server_is_first)
+    if (order == SERVER_FIRST)
         close_both("first", connection.server, "client", connection.client);
     else
         close_both("client", connection.client, "first", connection.server);
@@ -337,8 +356,8 @@ static void restart_after(struct address server, int server_is_first)
 }
 
 /* The connection is open on both sides, and works, when the second server
- * tries. A server that hands each client to a child leaves it so when it ends
- * before its children. */
+ * tries. So it is when a server ends, and a child of it still talks with its
+ * client. */
 static void connection_lives(struct address server)
 {
     const char *text = "more tea";
@@ -368,22 +387,25 @@ static void connection_lives(struct address server)
     CHECK(close(second));
 }
 
-static const char *who_sets(int first_sets, int second_sets)
+/* Which of the two servers sets the option: one bit for each. */
+enum who { FIRST = 1, SECOND = 2, BOTH = FIRST | SECOND };
+
+static const char *name_of(enum who who)
 {
-    if (first_sets && second_sets)
-        return "first and second";
-    return first_sets ? "first" : "second";
+    static const char *const names[] = {
+        [FIRST] = "first", [SECOND] = "second", [BOTH] = "first and second"};
+
+    return names[who];
 }
 
-/* The first server closes its end first, as in step 2. `first_sets` and
- * `second_sets` say which of the two servers sets the option. */
-static void with_reuse(struct address server, int first_sets, int second_sets)
+/* The first server closes its end first, as in step 2. */
+static void with_reuse(struct address server, enum who who)
 {
     role("case");
-    say("SO_REUSEADDR is set by: %s", who_sets(first_sets, second_sets));
+    say("SO_REUSEADDR is set by: %s", name_of(who));
     role("first");
     int first = new_socket(&server);
-    if (first_sets)
+    if (who & FIRST)
         set_option(first, SO_REUSEADDR, "SO_REUSEADDR");
     bind_first(first, &server);
     CHECK(listen(first, 1));
@@ -397,7 +419,7 @@ static void with_reuse(struct address server, int first_sets, int second_sets)
 
     role("second");
     int second = new_socket(&server);
-    if (second_sets)
+    if (who & SECOND)
         set_option(second, SO_REUSEADDR, "SO_REUSEADDR");
     try_to_bind(second, &server);
     CHECK(close(second));
@@ -464,19 +486,19 @@ int main(void)
     nobody_came(loopback_address());
 
     step("A client came, and all is closed. Does it matter who closed first?");
-    restart_after(loopback_address(), 1);
-    restart_after(loopback_address(), 0);
-    restart_after(abstract_address(), 1);
+    restart_after(loopback_address(), SERVER_FIRST);
+    restart_after(loopback_address(), CLIENT_FIRST);
+    restart_after(abstract_address(), SERVER_FIRST);
 
     step("A client is still connected. Is the address free?");
     connection_lives(loopback_address());
     connection_lives(abstract_address());
 
     step("Which of the two servers must set SO_REUSEADDR?");
-    with_reuse(loopback_address(), 0, 1);
-    with_reuse(loopback_address(), 1, 0);
-    with_reuse(loopback_address(), 1, 1);
-    with_reuse(path_address(), 1, 1);
+    with_reuse(loopback_address(), SECOND);
+    with_reuse(loopback_address(), FIRST);
+    with_reuse(loopback_address(), BOTH);
+    with_reuse(path_address(), BOTH);
 
     step("The first server is alive. What does SO_REUSEADDR change?");
     first_listens(loopback_address());
