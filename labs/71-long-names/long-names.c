@@ -27,6 +27,7 @@
 #include "../../common/lab.h"
 
 enum {
+    WHOLE = sizeof(struct sockaddr_un),                              // 110
     PATH_ROOM = sizeof(struct sockaddr_un) - sizeof(sa_family_t),    // 108
     DIRECTORY_LETTERS = 99,
     LONGEST = 256,    // more letters than any path here has
@@ -51,7 +52,8 @@ static void choose_paths(void)
     snprintf(bob_path, sizeof(bob_path), "%s/server-bob.sock", directory);
 }
 
-/* A long name as the lab shows it: how many letters, and how it ends. */
+/* A long name as the lab shows it: how many letters, and how it ends. A name
+ * that is shorter than that of the directory is shown whole. */
 static const char *shown(const char *path)
 {
     static char text[LONGEST + 64];    // good until the next call
@@ -127,24 +129,24 @@ static void find_socket_file(const char *where, char name[LONGEST])
 {
     struct stat status;
     int files = 0;
-    DIR *open_directory = opendir(where);
+    DIR *listing = opendir(where);
 
-    if (!open_directory)
+    if (!listing)
         fail("opendir()", __FILE__, __LINE__);
     errno = 0;
-    struct dirent *entry = readdir(open_directory);
+    struct dirent *entry = readdir(listing);
     while (entry) {
-        CHECK(fstatat(dirfd(open_directory), entry->d_name, &status,
+        CHECK(fstatat(dirfd(listing), entry->d_name, &status,
                       AT_SYMLINK_NOFOLLOW));
         if (S_ISSOCK(status.st_mode)) {
             snprintf(name, LONGEST, "%s", entry->d_name);
             files++;
         }
-        entry = readdir(open_directory);
+        entry = readdir(listing);
     }
     if (errno != 0)
         fail("readdir()", __FILE__, __LINE__);
-    CHECK(closedir(open_directory));
+    CHECK(closedir(listing));
     if (files != 1) {
         errno = ENOENT;
         fail("find_socket_file()", __FILE__, __LINE__);
@@ -170,15 +172,16 @@ static void bind_letters(size_t letters, socklen_t length)
     CHECK(close(server));
 }
 
-/* The lengths are 110, 110, 110 and 111. Only the first has room for a zero
- * byte behind the letters. The third is less than the path needs. */
+/* A whole address has room for 108 letters. So the first path leaves room for a
+ * zero byte, and the third has one letter more than its address. The fourth
+ * passes its true length. */
 static void which_lengths(void)
 {
     role("server");
-    bind_letters(107, address_length(107 + 1));
-    bind_letters(108, address_length(108));
-    bind_letters(109, sizeof(struct sockaddr_un));
-    bind_letters(109, address_length(109));
+    bind_letters(107, WHOLE);
+    bind_letters(108, WHOLE);
+    bind_letters(109, WHOLE);
+    bind_letters(109, WHOLE + 1);
 }
 
 /* A datagram socket whose name has so many letters. */
@@ -383,6 +386,13 @@ static void connect_by_whole_path(void)
     CHECK(close(fd));
 }
 
+static void enter_directory(void)
+{
+    int changed = CHECK(chdir(directory));
+
+    say("chdir(%s) = %d", shown(directory), changed);
+}
+
 /* A process of its own, because the current directory belongs to the process.
  * "short" is a relative name, too: the last line is its control. */
 static void run_carol(void)
@@ -400,25 +410,27 @@ static void run_carol(void)
     try_to_connect(&by_descriptor);
     CHECK(close(fd));
 
-    int changed = CHECK(chdir(directory));
-    say("chdir(%s) = %d", shown(directory), changed);
+    enter_directory();
     try_to_connect(&relative);
     try_to_connect(&by_link);
 }
 
-/* The server binds through the symbolic link. */
+/* The server binds through the symbolic link. It removes the file by its whole
+ * path, because unlink() takes a path, and no address. */
 static void go_round(void)
 {
     struct sockaddr_un by_link = short_address("short/server-ann.sock");
+    char name[LONGEST];
     int server = new_socket(SOCK_STREAM);
 
     make_directory();
     role("server");
     int linked = CHECK(symlink(directory, "short"));
     say("symlink(%s, \"short\") = %d", shown(directory), linked);
-    int bound = CHECK(bind_to(server, &by_link));
-    say("bind(\"%s\") = %d", by_link.sun_path, bound);
+    CHECK(bind_to(server, &by_link));
     CHECK(listen(server, BACKLOG));
+    find_socket_file(directory, name);
+    say("the socket file in the directory: \"%s\"", name);
 
     pid_t carol = CHECK(fork());
     if (carol == 0) {
@@ -428,8 +440,10 @@ static void go_round(void)
     }
     reap(carol);
 
+    role("server");
     CHECK(close(server));
-    CHECK(unlink(ann_path));    // a path may be longer here: see PATH_MAX
+    int removed = CHECK(unlink(ann_path));
+    say("unlink(%s) = %d", shown(ann_path), removed);
     CHECK(unlink("short"));
     CHECK(rmdir(directory));
 }
@@ -446,10 +460,15 @@ static struct sockaddr_un own_name(int server)
     return own;
 }
 
-static void listen_in_directory(int server)
+static int open_current_directory(void)
+{
+    return CHECK(open(".", O_PATH | O_DIRECTORY | O_CLOEXEC));
+}
+
+/* `before` is a descriptor of the directory to go back to. */
+static void listen_in_directory(int server, int before)
 {
     struct sockaddr_un relative = short_address("server-ann.sock");
-    int before = CHECK(open(".", O_PATH | O_DIRECTORY | O_CLOEXEC));
 
     CHECK(chdir(directory));
     int bound = CHECK(bind_to(server, &relative));
@@ -457,20 +476,25 @@ static void listen_in_directory(int server)
     int back = CHECK(fchdir(before));
     say("chdir(%s), bind(\"%s\") = %d, fchdir(back) = %d", shown(directory),
         relative.sun_path, bound, back);
-    CHECK(close(before));
 }
 
 /* ann's server goes into the directory for bind(), and leaves it. Then it
- * connects to its own name, as a client would that was told this name. */
+ * connects to its own name, as a client would that was told this name. The same
+ * call in the directory is the control. */
 static void own_relative_name(void)
 {
     int server = new_socket(SOCK_STREAM);
+    int before = open_current_directory();
 
     role("ann");
-    listen_in_directory(server);
+    listen_in_directory(server, before);
     struct sockaddr_un own = own_name(server);
     try_to_connect(&own);
+    enter_directory();
+    try_to_connect(&own);
 
+    CHECK(fchdir(before));
+    CHECK(close(before));
     CHECK(close(server));
     CHECK(unlink(ann_path));
 }
