@@ -102,7 +102,7 @@ static int receive_memory(int to_sender)
     int memory;
 
     int n = receive_descriptor(to_sender, text, sizeof(text), &memory);
-    int count = memory != -1;
+    int count = memory == -1 ? 0 : 1;
     say("recvmsg(%d bytes) = %d \"%.*s\", descriptors: %d", ROOM, n, n, text,
         count);
     return memory;
@@ -238,8 +238,8 @@ static void read_text(int memory)
 }
 
 /* Maps the memory when it has looked at it. Later it reads, by pread() first,
- * and then in its mapping. It may be killed by that. So it asks for no core
- * file, and has no handler. */
+ * and then in its mapping. It may be killed by that, so it asks for no core
+ * file. */
 static _Noreturn void run_reader(int to_sender)
 {
     char byte;
@@ -247,7 +247,7 @@ static _Noreturn void run_reader(int to_sender)
 
     role("receiver");
     CHECK(prctl(PR_SET_DUMPABLE, 0));
-    signal(SIGBUS, SIG_DFL);
+    signal(SIGBUS, SIG_DFL);    // -fsanitize=address sets a handler
     receive_descriptor(to_sender, &byte, 1, &memory);
     look_at(memory);
     const char *bytes = map_memory(memory, PROT_READ, MAP_SHARED);
@@ -424,7 +424,6 @@ static void offer_memory(const char *sender, unsigned flags, int seals,
 {
     int sv[2];
     char text[ROOM];
-    int received;
 
     role(sender);
     CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, sv));
@@ -435,7 +434,7 @@ static void offer_memory(const char *sender, unsigned flags, int seals,
     send_memory(sv[0], text, memory);
 
     role("receiver");
-    receive_descriptor(sv[1], text, sizeof(text), &received);
+    int received = receive_memory(sv[1]);
     look_and_seal(received);
     role(sender);
     cut(memory);

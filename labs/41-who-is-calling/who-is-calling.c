@@ -7,12 +7,12 @@
  * called connect(), and its user. The server decides what to do with this.
  *
  *     eve   eve.sock ----- connect() ----> listener
- *              |                               | accept()
- *              | lstat()                       v
- *              +------------------------- to_client   server
- *              ^
- *              | rename()
- *     ann   ann.sock
+ *              ^                               | accept()
+ *              | rename()                      v
+ *     ann   ann.sock                       to_client   server
+ *
+ *     lstat("eve.sock")                      ann's file
+ *     getsockopt(to_client, SO_PEERCRED)     eve's process
  *
  * See unix(7), accept(2), lstat(2), getsockopt(2), kill(2).
  */
@@ -200,8 +200,9 @@ static void wait_at(int gate)
         _exit(EXIT_FAILURE);    // the other process has failed
 }
 
-/* The client begins as a copy of the server, so it closes what is the
- * server's. */
+/* The client begins as a copy of the server, so it closes the listener and the
+ * server's end of its own gate. (It keeps a copy of the gate of a client that
+ * was started before: nobody waits for end of file there.) */
 static void start(struct client *client, int listener,
                   void (*run)(int to_server, int gate))
 {

@@ -312,7 +312,8 @@ static void start_listening(int listener)
 }
 
 /* bob accepts the first client, and waits until this client has asked the
- * kernel. Then bob calls listen() once more. */
+ * kernel. Then bob calls listen() once more. The two wait for each other by
+ * bytes on the connection itself. */
 static _Noreturn void run_accepting_bob(int listener)
 {
     become(BOB);
@@ -433,7 +434,7 @@ static void pairs(void)
 }
 
 /* One process has all ends, so each pid that is known is its own. */
-static void five_sockets(void)
+static void five_questions(void)
 {
     int sv[2];
 
@@ -478,5 +479,5 @@ int main(void)
     pairs();
 
     step("At which sockets is nothing known?");
-    five_sockets();
+    five_questions();
 }

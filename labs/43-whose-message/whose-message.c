@@ -22,15 +22,12 @@
 
 #include "../../common/lab.h"
 
-/* Room in the control buffer. */
-static const socklen_t room_for_nothing = 0;
-static const socklen_t room_for_int = CMSG_LEN(sizeof(int));
-static const socklen_t room_for_credentials = CMSG_LEN(sizeof(struct ucred));
-
-/* Room for all that comes in this lab. It is an enum, because an array needs a
- * constant as its size. With CMSG_LEN() for the second header, old C libraries
- * would not find this header: see lab 33. */
+/* Room in the control buffer. (With CMSG_LEN() for the second header of both,
+ * old C libraries would not find this header: see lab 33.) */
 enum {
+    room_for_nothing = 0,
+    room_for_int = CMSG_LEN(sizeof(int)),
+    room_for_credentials = CMSG_LEN(sizeof(struct ucred)),
     room_for_both = CMSG_SPACE(sizeof(struct ucred)) + CMSG_SPACE(sizeof(int))
 };
 
@@ -91,7 +88,7 @@ static pid_t run_writer(const char *name, void (*write_all)(int to_server),
 
 static void write_text(int to_server, const char *text)
 {
-    int n = CHECK((int)write(to_server, text, strlen(text)));
+    int n = CHECK(write(to_server, text, strlen(text)));
 
     say("write(\"%s\") = %d", text, n);
 }
@@ -122,7 +119,7 @@ static int receive(int fd)
         say("recvmsg(%zu bytes) = %d \"%.*s\", pid: %s, uid: %s", sizeof(buf),
             n, n, buf, pid_text(writer.pid), uid_text(&writer));
     } else {
-        say("recvmsg(%zu bytes) = %d \"%.*s\", credentials: 0", sizeof(buf), n,
+        say("recvmsg(%zu bytes) = %d \"%.*s\", no credentials", sizeof(buf), n,
             n, buf);
     }
     return n;

@@ -582,7 +582,8 @@ static int try_namespaces(void)
     return status;
 }
 
-/* A machine that forbids this forbids it each time, so two children try. */
+/* One failure may be chance: a system call may fail once. A machine that
+ * forbids this fails twice. */
 static void need_namespaces(void)
 {
     int refused = try_namespaces();

@@ -165,8 +165,8 @@ static void mount_at(const char *source, const char *target)
     say("mount(\"%s\", \"%s\", MS_BIND) = %d", source, target, result);
 }
 
-/* In a user namespace some flags of a mount may not be taken away. They are
- * those that it has already, so they are given once more. */
+/* In a user namespace the kernel refuses to take away flags that the mount has,
+ * such as nosuid. So they are given once more. */
 static void make_read_only(const char *target)
 {
     struct statvfs found;
@@ -392,6 +392,7 @@ static _Noreturn void run_private_server(int listener, int gate)
     int own = CHECK(socket(AF_UNIX, SOCK_STREAM, 0));
     try_to_bind(own, server_path);
     CHECK(listen(own, 8));
+    try_to_connect(server_path);
     pass_on(gate);
 
     CHECK(recv(gate, &byte, 1, 0));
@@ -442,7 +443,8 @@ static int try_mounts(void)
     return status;
 }
 
-/* A machine that forbids this forbids it each time, so two children try. */
+/* One failure may be chance: a system call may fail once. A machine that
+ * forbids this fails twice. */
 static void need_mounts(void)
 {
     make_files();

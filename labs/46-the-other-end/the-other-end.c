@@ -107,7 +107,8 @@ struct question {
     struct netlink_header header;
     uint8_t family, protocol;
     uint16_t pad;
-    uint32_t states, inode, show, cookie[2];
+    uint32_t states, inode, show;
+    uint32_t cookie[2];    // a second number of the socket, not used here
 };
 
 struct answer {
@@ -178,7 +179,7 @@ static size_t send_question(int kernel, unsigned inode, char bytes[MOST_BYTES])
         .inode = inode,
         .show = UDIAG_SHOW_NAME | UDIAG_SHOW_VFS | UDIAG_SHOW_PEER |
                 UDIAG_SHOW_RQLEN,
-        .cookie = {UINT32_MAX, UINT32_MAX},    // none
+        .cookie = {UINT32_MAX, UINT32_MAX},    // any
     };
 
     CHECK(send(kernel, &question, sizeof(question), 0));
@@ -521,7 +522,8 @@ static _Noreturn void run_bob(int turn, int to_ann)
     role("bob");
     wait_for_dot(turn);
     int n = receive_descriptor(to_ann, &byte, 1, &to_server);
-    say("recvmsg(1 byte) = %d \"%.*s\", [to_server]", n, n, &byte);
+    const char *beside = to_server == -1 ? "nothing" : "[to_server]";
+    say("recvmsg(1 byte) = %d \"%.*s\", %s", n, n, &byte, beside);
     send_dot(turn);
 
     wait_for_dot(turn);

@@ -139,6 +139,14 @@ static _Noreturn void run_ann(void)
     _exit(EXIT_SUCCESS);
 }
 
+static int accept_ann(int listener)
+{
+    int to_ann = CHECK(accept(listener, NULL, NULL));
+
+    say("accept(listener) -> to_ann");
+    return to_ann;
+}
+
 /* Starts ann, and returns the server's end of her connection. */
 static int start_ann(int listener)
 {
@@ -147,9 +155,7 @@ static int start_ann(int listener)
         CHECK(close(listener));
         run_ann();
     }
-    int to_ann = CHECK(accept(listener, NULL, NULL));
-    say("accept(listener) -> to_ann");
-    return to_ann;
+    return accept_ann(listener);
 }
 
 /* Prints how a process has ended. Then its pid is free. */
@@ -192,7 +198,7 @@ static int start_bob(void)
 
     CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, sv));
     int fd = CHECK(open(last_pid_path, O_WRONLY));
-    CHECK((int)write(fd, before_ann, (size_t)length));
+    CHECK(write(fd, before_ann, (size_t)length));
     CHECK(close(fd));
 
     bob = CHECK(fork());
@@ -389,7 +395,7 @@ static void ask_who(int to_ann)
         say("recvmsg(to_ann) = %d \"%.*s\", SCM_CREDENTIALS: pid: %s", n, n,
             buf, pid_text(writer.pid));
     } else {
-        say("recvmsg(to_ann) = %d \"%.*s\", credentials: 0", n, n, buf);
+        say("recvmsg(to_ann) = %d \"%.*s\", no credentials", n, n, buf);
     }
 }
 
@@ -475,20 +481,21 @@ static void ann_answers(void)
         CHECK(close(listener));
         run_ann_who_answers();
     }
-    int to_ann = CHECK(accept(listener, NULL, NULL));
+    int to_ann = accept_ann(listener);
 
     ask_on(to_ann);
     reap(ann);
     CHECK(close(listener));
 }
 
-/* ann has ended, carol has the connection, and bob has ann's pid. */
+/* ann has ended, carol has the connection, and bob has ann's pid. The server
+ * waits for ann first, so that her line comes before that of accept(). */
 static void carol_answers(void)
 {
     int listener = open_server();
     start_carol_and_ann(listener);
-    int to_ann = CHECK(accept(listener, NULL, NULL));
     wait_for(ann, "ann");
+    int to_ann = accept_ann(listener);
     int to_bob = start_bob();
 
     ask_on(to_ann);

@@ -2,7 +2,8 @@
  * 61-price-of-packets -- what is the price of packets?
  *
  * AF_UNIX puts what each send() brings into the peer's queue, as a piece of its
- * own. TCP makes packets of it, and more packets say that these have come. The
+ * own. TCP makes packets of it. Each also says what has come from the other
+ * side. A side that has nothing to send says it by a packet without data. The
  * price is paid for each message or packet, much more than for each byte. So
  * who has many small messages can join them: writev() joins them for both
  * families, MSG_MORE only for TCP.
@@ -36,8 +37,9 @@
 #include "../../common/lab.h"
 #include "../../common/loopback.h"
 
-/* Steps 1 to 3 send a few messages, step 4 sends ten, and step 5 many. */
-enum { SIZE = 16, FEW = 5, TEN = 10, MANY = 50 };
+/* Steps 1 to 3 send a few messages, step 4 sends questions to a child, and step
+ * 5 sends many messages. */
+enum { SIZE = 16, FEW = 5, QUESTIONS = 10, MANY = 50 };
 
 /* Two connected sockets. */
 struct connection {
@@ -478,10 +480,10 @@ int main(void)
 
     step("Another process answers. How many context switches?");
     stay_on_one_processor();
-    ask_child(AF_UNIX, TEN, 1);
-    ask_child(AF_UNIX, TEN / FEW, FEW);
-    ask_child(AF_INET, TEN, 1);
-    ask_child(AF_INET, TEN / FEW, FEW);
+    ask_child(AF_UNIX, QUESTIONS, 1);
+    ask_child(AF_UNIX, QUESTIONS / FEW, FEW);
+    ask_child(AF_INET, QUESTIONS, 1);
+    ask_child(AF_INET, QUESTIONS / FEW, FEW);
 
     step("How long do fifty small messages take, apart and joined?");
     time_many(AF_UNIX, APART);

@@ -135,14 +135,16 @@ static void stop_too_early(void)
     CHECK(close(sv[1]));
 }
 
-/* It takes one message more than it answers, and ends. So there is no message
- * in its queue when it closes the socket. */
+/* The server says by a dot that it has started. It takes one message more than
+ * it answers, and ends. So there is no message in its queue when it closes the
+ * socket. */
 static _Noreturn void run_server(int to_client)
 {
     char message[SIZE];
     int answers = 0;
 
     role("server");
+    CHECK(send(to_client, ".", 1, 0));
     int n = CHECK(recv(to_client, message, SIZE, 0));
     while (n > 0 && answers < ANSWERS) {
         CHECK(send(to_client, message, (size_t)n, 0));
@@ -213,10 +215,13 @@ static void say_trips(const struct trip *trips)
                  by_loops / by_answers);
 }
 
-/* The client's loop goes on whatever the results are. */
+/* The client's loop goes on whatever the results are. It begins when the server
+ * has started: otherwise the first trip would take the time of the start,
+ * too. */
 static void ask_a_dead_server(void)
 {
     int sv[2];
+    char dot;
     struct trip trips[LOOPS];
 
     CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, sv));
@@ -227,6 +232,7 @@ static void ask_a_dead_server(void)
     }
     role("client");
     CHECK(close(sv[1]));
+    CHECK(recv(sv[0], &dot, 1, 0));    // the server is there
 
     for (int i = 0; i < LOOPS; i++)
         trips[i] = ask(sv[0]);

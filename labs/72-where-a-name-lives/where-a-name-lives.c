@@ -47,9 +47,9 @@ static int new_socket(int type)
     return CHECK(socket(AF_UNIX, type | SOCK_NONBLOCK, 0));
 }
 
-/* The only error that may happen is the one that is given. With 0 none may,
- * because errno is not 0 after a failure. Any other ends the lab, with the text
- * of the call. `name` is what the descriptor is called in the caller. */
+/* `error` is the one that may happen, or 0 if none may: after a failure errno
+ * is never 0. Any other ends the lab, with the text of the call. `name` is what
+ * the descriptor is called in the caller. */
 static void bind_to(const char *name, int fd, const char *path, int error)
 {
     struct sockaddr_un address = address_of(path);

@@ -20,6 +20,7 @@
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "../../common/lab.h"
@@ -293,7 +294,7 @@ static int send_until_eagain(int client)
         n = send_text_to(client, ".", MSG_DONTWAIT);
     }
     if (errno != EAGAIN)
-        check(n, "sendto()", __FILE__, __LINE__);
+        fail("sendto()", __FILE__, __LINE__);
     return count;
 }
 
@@ -315,8 +316,8 @@ static void fill_queue(void)
     say_measured("sendto(\".\", MSG_DONTWAIT), %d times", all);
 }
 
-/* ann and bob have sent nothing yet. bob asks and tries twice: so would the
- * loop of a program do, which sends as soon as poll() says that it can. */
+/* ann and bob have sent nothing yet. bob asks and tries twice, as a program
+ * does that sends whenever poll() says that it can. */
 static void queue_is_full(void)
 {
     const char *from_ann = "ann 1";
@@ -363,6 +364,25 @@ static void limit_waiting(int client)
     say("setsockopt(SO_SNDTIMEO, %d ms) = %d", MILLISECONDS, set);
 }
 
+static long milliseconds(void)
+{
+    struct timespec now;
+
+    CHECK(clock_gettime(CLOCK_MONOTONIC, &now));
+    return now.tv_sec * 1000L + now.tv_nsec / 1000000L;
+}
+
+/* For a sendto() that waits until its time is over. */
+static void sendto_in_vain(int client, const char *text)
+{
+    long start = milliseconds();
+    const char *result = RESULT(send_text_to(client, text, 0), EAGAIN);
+    long took = milliseconds() - start;
+
+    say("sendto(\"%s\", \"%s\") = %s", text, server_address.sun_path, result);
+    say_measured("sendto() took: %ld ms", took);
+}
+
 /* Nobody reads while bob's first sendto() waits. So however long the machine
  * takes, there is no room when the time is over. */
 static void wait_for_room(void)
@@ -376,8 +396,7 @@ static void wait_for_room(void)
 
     role("bob");
     limit_waiting(bob);
-    const char *result = RESULT(send_text_to(bob, text, 0), EAGAIN);
-    say("sendto(\"%s\", \"%s\") = %s", text, server_address.sun_path, result);
+    sendto_in_vain(bob, text);
     ask_for_room(bob);
     int connected = CHECK(connect_to(bob, &server_address));
     say("connect(\"%s\") = %d", server_address.sun_path, connected);

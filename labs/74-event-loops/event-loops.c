@@ -70,8 +70,8 @@ static void write_words(char *text, size_t room, unsigned events)
              word_if(events & EPOLLHUP, " EPOLLHUP"));
 }
 
-/* The name is what epoll_wait() gives back with an event: it does not say which
- * descriptor the event is for. The flags are 0 or EPOLLET. */
+/* epoll_wait() gives the name back with each event. Nothing else in an event
+ * says which socket it is about. The flags are 0 or EPOLLET. */
 static void add(int epoll, int fd, const char *name, unsigned flags)
 {
     struct epoll_event event = {.events = WANTED | flags,
@@ -358,10 +358,20 @@ static void close_but_copy(void)
     say_event("level", epoll, NOW);
     send_text("ann", ann.client, "more");
     say_event("level", epoll, NOW);
+    close_end(copy, "copy");
+    say_event("level", epoll, NOW);
 
-    CHECK(close(copy));
     CHECK(close(epoll));
     CHECK(close(ann.client));
+}
+
+/* old is the number of ann's closed descriptor. After this, it is a descriptor
+ * of the copy's open file. */
+static void take_old_number(int copy, int old)
+{
+    role("server");
+    CHECK(dup2(copy, old));
+    say("dup2(copy, ann) -> ann");
 }
 
 /* The server has closed its descriptor, and wants no more events. No socket is
@@ -382,9 +392,13 @@ static void remove_too_late(void)
     result = RESULT(epoll_ctl(epoll, EPOLL_CTL_DEL, copy, NULL), ENOENT);
     say("epoll_ctl(EPOLL_CTL_DEL, copy) = %s", result);
     say_event("level", epoll, NOW);
-    close_end(copy, "copy");
+    take_old_number(copy, ann.server);
+    int removed = CHECK(epoll_ctl(epoll, EPOLL_CTL_DEL, ann.server, NULL));
+    say("epoll_ctl(EPOLL_CTL_DEL, ann) = %d", removed);
     say_event("level", epoll, NOW);
 
+    CHECK(close(ann.server));
+    CHECK(close(copy));
     CHECK(close(epoll));
     CHECK(close(ann.client));
 }

@@ -25,7 +25,7 @@
 #include "../../common/lab.h"
 
 enum {
-    FIRST = 3,          // the number that the protocol gives to the listener
+    LISTENER = 3,       // the number that the protocol gives to the listener
     ROOM = 64,          // longer than any text that is sent here
     BACKLOG = 4,        // more than ever wait in a queue here
     MOST_STARTS = 3,    // how often the manager of step 5 tries
@@ -164,10 +164,10 @@ static pid_t start_and_say(int listener, const char *name, const char *task)
         role("child");
         set_variables();
         look_at_variables();
-        int copy = CHECK(dup2(listener, FIRST));
-        say("dup2(listener, %d) = %d", FIRST, copy);
-        int cleared = CHECK(fcntl(FIRST, F_SETFD, 0));
-        say("fcntl(%d, F_SETFD, 0) = %d", FIRST, cleared);
+        int copy = CHECK(dup2(listener, LISTENER));
+        say("dup2(listener, %d) = %d", LISTENER, copy);
+        int cleared = CHECK(fcntl(LISTENER, F_SETFD, 0));
+        say("fcntl(%d, F_SETFD, 0) = %d", LISTENER, cleared);
         say("execv(\"/proc/self/exe\") ...");
         execute(name, task);
     }
@@ -182,8 +182,8 @@ static pid_t start(int listener, const char *name, const char *task)
     if (child == 0) {
         role("child");
         set_variables();
-        CHECK(dup2(listener, FIRST));
-        CHECK(fcntl(FIRST, F_SETFD, 0));
+        CHECK(dup2(listener, LISTENER));
+        CHECK(fcntl(LISTENER, F_SETFD, 0));
         execute(name, task);
     }
     return child;
@@ -196,9 +196,9 @@ static int accept_client(void)
 {
     char buf[ROOM];
 
-    int to_client = CHECK(accept(FIRST, NULL, NULL));
+    int to_client = CHECK(accept(LISTENER, NULL, NULL));
     int n = CHECK(read(to_client, buf, sizeof(buf)));
-    say("accept(%d), read(to_client) = %d \"%.*s\"", FIRST, n, n, buf);
+    say("accept(%d), read(to_client) = %d \"%.*s\"", LISTENER, n, n, buf);
     return to_client;
 }
 
@@ -219,9 +219,9 @@ static _Noreturn void give_up(void)
 /* A server that listens itself, although the manager has done so. */
 static void listen_and_serve_one(void)
 {
-    int listening = CHECK(listen(FIRST, BACKLOG));
+    int listening = CHECK(listen(LISTENER, BACKLOG));
 
-    say("listen(%d, %d) = %d", FIRST, BACKLOG, listening);
+    say("listen(%d, %d) = %d", LISTENER, BACKLOG, listening);
     serve_one();
 }
 
@@ -229,8 +229,8 @@ static void listen_and_serve_one(void)
 static void accept_two_and_crash(void)
 {
     accept_client();
-    CHECK(accept(FIRST, NULL, NULL));
-    say("accept(%d) -> to_client", FIRST);
+    CHECK(accept(LISTENER, NULL, NULL));
+    say("accept(%d) -> to_client", LISTENER);
     say("kill(getpid(), SIGKILL) ...");
     CHECK(kill(getpid(), SIGKILL));
 }
@@ -252,8 +252,8 @@ static void run_two_helpers(void)
     CHECK(unsetenv("LISTEN_FDS"));
     CHECK(unsetenv("LISTEN_PID"));
     look_at_variables();
-    int set = CHECK(fcntl(FIRST, F_SETFD, FD_CLOEXEC));
-    say("fcntl(%d, F_SETFD, FD_CLOEXEC) = %d", FIRST, set);
+    int set = CHECK(fcntl(LISTENER, F_SETFD, FD_CLOEXEC));
+    say("fcntl(%d, F_SETFD, FD_CLOEXEC) = %d", LISTENER, set);
     run_helper();
 }
 
@@ -261,8 +261,8 @@ static void run_two_helpers(void)
 static void look(void)
 {
     look_at_variables();
-    const char *result = RESULT(fcntl(FIRST, F_GETFD), EBADF);
-    say("fcntl(%d, F_GETFD) = %s", FIRST, result);
+    const char *result = RESULT(fcntl(LISTENER, F_GETFD), EBADF);
+    say("fcntl(%d, F_GETFD) = %s", LISTENER, result);
 }
 
 static void serve_if_meant(void)
@@ -278,17 +278,17 @@ static int run_program(const char *name, const char *task)
     role(name);
     if (strcmp(task, "serve if meant") == 0)
         serve_if_meant();
-    if (strcmp(task, "serve one") == 0)
+    else if (strcmp(task, "serve one") == 0)
         serve_one();
-    if (strcmp(task, "listen and serve one") == 0)
+    else if (strcmp(task, "listen and serve one") == 0)
         listen_and_serve_one();
-    if (strcmp(task, "run two helpers") == 0)
+    else if (strcmp(task, "run two helpers") == 0)
         run_two_helpers();
-    if (strcmp(task, "look") == 0)
+    else if (strcmp(task, "look") == 0)
         look();
-    if (strcmp(task, "accept two and crash") == 0)
+    else if (strcmp(task, "accept two and crash") == 0)
         accept_two_and_crash();
-    if (strcmp(task, "give up") == 0)
+    else if (strcmp(task, "give up") == 0)
         give_up();
     return EXIT_SUCCESS;
 }
@@ -296,18 +296,20 @@ static int run_program(const char *name, const char *task)
 /* ---- The steps ---- */
 
 /* Waits for a server. If it did not end with the status that is wanted, the lab
- * ends. */
+ * says so, and ends. */
 static void wait_for_status(pid_t server, int wanted)
 {
     int status;
 
     role("manager");
     CHECK(waitpid(server, &status, 0));
-    if (!WIFEXITED(status))
-        exit(EXIT_FAILURE);
-    say("waitpid(server) -> status: %d", WEXITSTATUS(status));
-    if (WEXITSTATUS(status) != wanted)
-        exit(EXIT_FAILURE);
+    if (WIFEXITED(status))
+        say("waitpid(server) -> status: %d", WEXITSTATUS(status));
+    if (!WIFEXITED(status) || WEXITSTATUS(status) != wanted) {
+        fprintf(stderr, "step %d: the server has not ended with status %d\n",
+                lab_step, wanted);
+        _exit(EXIT_FAILURE);
+    }
 }
 
 /* The manager waits for the server's end before ann reads: the answer waits in
@@ -385,7 +387,7 @@ static void wait_for_crash(pid_t first)
     role("manager");
     CHECK(waitpid(first, &status, 0));
     if (!WIFSIGNALED(status))
-        exit(EXIT_FAILURE);
+        _exit(EXIT_FAILURE);
     say("waitpid(first) -> signal: %s",
         WTERMSIG(status) == SIGKILL ? "SIGKILL" : "another one");
 }

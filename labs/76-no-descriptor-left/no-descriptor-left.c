@@ -57,7 +57,7 @@ static void close_server(int listener)
     CHECK(unlink(server_address.sun_path));
 }
 
-/* What the limit was, for restore_limit(). */
+/* The limit now. */
 static struct rlimit get_limit(void)
 {
     struct rlimit limit;
@@ -129,8 +129,8 @@ static int accept_client(int listener, const char *name)
     return to_client;
 }
 
-/* The listener has no O_NONBLOCK. */
-static void accept_nobody(int listener)
+/* The listener has no O_NONBLOCK, and yet accept() does not wait. */
+static void fail_to_accept(int listener)
 {
     role("server");
     const char *result = RESULT(accept(listener, NULL, NULL), EMFILE);
@@ -206,10 +206,10 @@ static void accept_without_number(void)
     allow_more(listener, 1);
     connect_to_server("ann", ann, NULL);
     int to_ann = accept_client(listener, "to_ann");
-    accept_nobody(listener);
+    fail_to_accept(listener);
     fail_to_open_file();
     connect_to_server("bob", bob, "cake");
-    accept_nobody(listener);
+    fail_to_accept(listener);
     look_for_answer("bob", bob);
     close_client("to_ann", to_ann);
     int to_bob = accept_client(listener, "to_bob");
@@ -313,7 +313,7 @@ static void keep_a_spare(void)
     say("open(\"/dev/null\") -> spare");
     connect_to_server("bob", bob, "cake");
     connect_to_server("carol", carol, NULL);
-    accept_nobody(listener);
+    fail_to_accept(listener);
 
     spare = turn_away(listener, spare);
     look_for_answer("bob", bob);

@@ -199,6 +199,7 @@ rows() {
 }
 
 @test "each row about a problem has a line that shows it" {
+    # shellcheck disable=SC2016 # no command is meant by `...`
     local shown='\[lab ([0-9]+)\]\(([0-9]+-[a-z-]+)/answers\.md\), step ([0-9]): `([^`]+)`'
     while read -r row; do
         [[ $row =~ $shown ]] || same 'a lab, its step and a line' "$row" labs/problems.md
