@@ -2,14 +2,14 @@
  * 77-does-not-fit -- which call does not fit which socket?
  *
  * A socket has a family, a type, and a state: bound, listening, connected. A
- * call fits some of them, and the error tells which of the three was wrong. But
- * some calls that do not fit are taken without a word: a second connect() of a
- * datagram socket, an address on a SOCK_SEQPACKET connection, an option that
- * only TCP reads.
+ * call fits some of them, and the error mostly tells which of the three was
+ * wrong. But some calls that do not fit are taken without a word: a second
+ * connect() of a datagram socket, an address on a SOCK_SEQPACKET connection, an
+ * option that only TCP reads.
  *
- *     family    socket(), setsockopt()   EPROTONOSUPPORT, EOPNOTSUPP
- *     type      connect(), listen()      EPROTOTYPE, EOPNOTSUPP
- *     state     connect(), accept()      EISCONN, ENOTCONN, EINVAL
+ *     family    socket(), setsockopt()          EPROTONOSUPPORT, EOPNOTSUPP
+ *     type      connect(), listen()             EPROTOTYPE, EOPNOTSUPP
+ *     state     connect(), sendto(), accept()   EISCONN, ENOTCONN, EINVAL
  *
  * See unix(7), socket(2), connect(2), listen(2), accept(2), send(2).
  */
@@ -238,6 +238,10 @@ static void address_on_datagram(void)
     role("datagram");
     try_sendto("to_first", to_first, "for second", second_path, 0);
     receive("second", second);
+    role("datagram");
+    int n = CHECK(send(to_first, "again", strlen("again"), MSG_NOSIGNAL));
+    say("send(to_first, \"again\") = %d", n);
+    receive("first", first);
 
     CHECK(close(to_first));
     CHECK(close(alone));
@@ -265,13 +269,13 @@ static void try_listen(int fd, int error)
 /* A server with a name calls accept() before listen(), and after it. The
  * errors are those of the first accept(), of listen() and of the second
  * accept(). */
-static void accept_listen_accept(int type, int before, int error, int after)
+static void accept_listen_accept(int type, int before, int at_listen, int after)
 {
     int fd = open_bound(type, first_path);
 
     role(name_of(type));
     try_accept(fd, before);
-    try_listen(fd, error);
+    try_listen(fd, at_listen);
     try_accept(fd, after);
 
     close_server(fd, first_path);
