@@ -250,7 +250,7 @@ static void say_turns(int listener)
 {
     role("server");
     int turns = count_turns(listener);
-    say("turns with accept(listener) = -1 EMFILE: %d", turns);
+    say("accept(listener) failed with EMFILE, turns: %d", turns);
 }
 
 /* The same loop twice: nobody waits, and bob waits. Each time, the poll() after
