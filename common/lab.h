@@ -31,6 +31,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -42,6 +43,7 @@
 static pid_t lab_process;      // the process that called step()
 static int lab_step;           // the number of the last heading
 static int lab_descriptors;    // how many were open at that heading
+static int lab_inherited;      // did the starter of the lab leave it a child?
 static int lab_leaks;          // has a step left something behind?
 static _Thread_local const char *lab_role = "main";    // of each thread
 
@@ -100,7 +102,8 @@ static inline const char *result_text(long result, int error, const char *name,
     result_text((call), (error), #error, #call, __FILE__, __LINE__)
 
 /* Also the name that ps, ss -p and strace -Y show. The kernel kills a child
- * when the first process ends. See prctl(2). */
+ * when the thread that has forked it ends, mostly with the first process. So a
+ * child of a child calls no role(). See prctl(2). */
 static inline void role(const char *name)
 {
     lab_role = name;
@@ -183,20 +186,32 @@ static inline void end_lab(int sig)
 }
 
 /* How many descriptors this process has open, of the first 64: poll() says
- * POLLNVAL of those that are not open. See poll(2). */
+ * POLLNVAL of those that are not open. It takes no more than the limit of the
+ * process. See poll(2), getrlimit(2). */
 static inline int open_descriptors(void)
 {
     enum { MOST = 64 };
     struct pollfd all[MOST];
+    struct rlimit limit;
+    int most = MOST;
     int count = 0;
 
-    for (int fd = 0; fd < MOST; fd++)
+    check(getrlimit(RLIMIT_NOFILE, &limit), "getrlimit()", NULL, 0);
+    if (limit.rlim_cur < MOST)
+        most = (int)limit.rlim_cur;
+    for (int fd = 0; fd < most; fd++)
         all[fd] = (struct pollfd){.fd = fd};
-    check(poll(all, MOST, 0), "poll()", NULL, 0);
-    for (int fd = 0; fd < MOST; fd++)
+    check(poll(all, (nfds_t)most, 0), "poll()", NULL, 0);
+    for (int fd = 0; fd < most; fd++)
         if (!(all[fd].revents & POLLNVAL))
             count++;
     return count;
+}
+
+/* Is there a child that nobody has waited for? See waitpid(2). */
+static inline int has_child(void)
+{
+    return waitpid(-1, NULL, WNOHANG) != -1;
 }
 
 /* Says on standard error what a step has left behind: a descriptor that the
@@ -212,7 +227,7 @@ static inline void look_for_leaks(void)
         lab_leaks = 1;
     }
     lab_descriptors = open;
-    if (waitpid(-1, NULL, WNOHANG) != -1) {
+    if (!lab_inherited && has_child()) {
         fprintf(stderr, "step %d: it does not wait for a child\n", lab_step);
         lab_leaks = 1;
     }
@@ -245,6 +260,7 @@ static inline void step(const char *question)
     if (lab_step == 0) {
         setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
         lab_descriptors = open_descriptors();
+        lab_inherited = has_child();
         atexit(end_without_leaks);
     } else {
         look_for_leaks();

@@ -225,6 +225,15 @@ leave_early() {
     said 'step 3: it does not wait for a child'
 }
 
+@test "a child of whoever has started the lab is none of the lab's" {
+    plant 'step("Who?"); say("one = 1"); step("And now?");' \
+        $'1. Who?\nmain      one = 1\n\n2. And now?'
+    make -s build/90-planted
+    passes bash -c 'sleep 1 & exec build/90-planted'
+    [[ $output != *wait* ]]
+    passes bash -c 'ulimit -n 50; exec build/90-planted'
+}
+
 @test "what the lab was started with, and what a child leaves, is no leak" {
     plant 'int fd = CHECK(dup(0)); step("Who?"); pid_t child = CHECK(fork());
            if (child == 0) { CHECK(dup(0)); exit(0); }
