@@ -100,8 +100,8 @@ tools:
 
 writable:
 	@mkdir -p build 2>/dev/null && test -w build || { echo "cannot write" \
-	    "below $(CURDIR)/build: remove it, or copy the suite to a directory" \
-	    "of your own" >&2; exit 1; }
+	    "below $(CURDIR)/build: copy the suite to a directory of your own," \
+	    "and chmod -R u+w it there" >&2; exit 1; }
 	@test -w "$${TMPDIR:-/tmp}" || { echo "cannot write to TMPDIR," \
 	    "$${TMPDIR:-/tmp}: set it to another directory" >&2; exit 1; }
 

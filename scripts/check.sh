@@ -110,7 +110,8 @@ say_next() {
     for lab in "$suite"/labs/[0-9]*/; do
         lab=$(basename -- "$lab")
         if [[ -n $found ]]; then
-            echo "next: make lab-$((10#${lab%%-*})) (${lab#*-})"
+            echo "next: labs/$name/answers.md, then" \
+                "make lab-$((10#${lab%%-*})) (${lab#*-})"
             return
         fi
         [[ $lab != "$name" ]] || found=yes

@@ -101,6 +101,7 @@ problems() {
             sub(/: $/, "", cell[3])
             gsub(/`/, "", cell[1])
             gsub(/`/, "", cell[2])
+            sub(/[^.)]$/, "&.", cell[2])
             print "- " cell[1] ": " cell[2] " " toupper(substr(cell[3], 1, 1)) \
                 substr(cell[3], 2) "."
         }' labs/problems.md | fold -s -w 78 | sed 's/ *$//; s/^[^-]/  &/'
