@@ -144,8 +144,9 @@ anchors() {
         'README.md, the rows in their order'
 }
 
-@test "the course has each lab, with its minutes and what it needs" {
-    diff <(grep '^| \[[0-9]*\](' labs/README.md) <(scripts/test/course.sh)
+@test "the course has each lab, with its minutes, and what it needs" {
+    diff <(grep '^| \[[0-9]*\](.* | [0-9, -]* |$' labs/README.md) <(scripts/test/course.sh)
+    diff <(sed -n '/^| lab | needs/,/^$/s/^| \[/&/p' labs/README.md) <(scripts/test/needs.sh)
 }
 
 # The labs of a plan, in its order: $1 begins the line with which it begins.
@@ -161,7 +162,7 @@ plan() {
         declare -A known=()
         count=0
         for lab in $(plan "$plan"); do
-            needs=$(sed -nE "s/^\| \[$lab\]\(.*\| ([^|]*) \|\$/\1/p" labs/README.md)
+            needs=$(sed -nE "s/^\\| \\[$lab\\]\\(.*\\| ([0-9, -]*) \\|\$/\\1/p" labs/README.md)
             for need in ${needs//[,-]/}; do
                 [[ -n ${known[$need]-} ]] ||
                     same "lab $need before lab $lab" 'none' "labs/README.md, $plan"
