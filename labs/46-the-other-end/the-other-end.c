@@ -514,13 +514,16 @@ static _Noreturn void run_ann(int turn, int to_bob)
     _exit(EXIT_SUCCESS);    // the kernel closes its ends of the pairs
 }
 
-/* Takes what ann has sent when the server says so. */
+/* Takes what ann has sent when the server says so. The first dot says that bob
+ * has closed what is not his: the server reads the list of his descriptors, and
+ * this list must not change meanwhile. */
 static _Noreturn void run_bob(int turn, int to_ann)
 {
     char byte;
     int to_server;
 
     role("bob");
+    send_dot(turn);
     wait_for_dot(turn);
     int n = receive_descriptor(to_ann, &byte, 1, &to_server);
     const char *beside = to_server == -1 ? "nothing" : "[to_server]";
@@ -603,6 +606,7 @@ static void watch_owner(int to_ann, int to_bob, pid_t ann, pid_t bob)
 {
     role("server");
     int listener = open_server();
+    wait_for_dot(to_bob);
     send_dot(to_ann);
     wait_for_dot(to_ann);
     int to_client = accept_client(listener);
