@@ -60,13 +60,12 @@ static struct address abstract_address(void)
     return name;
 }
 
-/* Port 0 means: any port that is free. */
+/* Of the first server. bind_first() chooses the port. */
 static struct address loopback_address(void)
 {
     const struct address loopback = {
         .length = sizeof(struct sockaddr_in),
         .in = {.sin_family = AF_INET,
-               .sin_port = htons(0),
                .sin_addr.s_addr = htonl(INADDR_LOOPBACK)},
     };
 
@@ -135,15 +134,43 @@ static void set_option(int listener, int option, const char *name)
     say("setsockopt(listener, %s) = %d", name, set);
 }
 
+/* The port to try next, in the order of this machine's bytes. */
+static in_port_t next_port;
+
+/* With port 0 the kernel would choose a port, mostly from 32768 and up: see
+ * ip(7). It could choose the same one for another process, as soon as the first
+ * server has closed it. So the lab takes smaller ports. Two runs at the same
+ * time begin at different ones. */
+static void choose_first_port(void)
+{
+    next_port = (in_port_t)(10000 + getpid() % 1000 * 20);
+}
+
+/* Tries one port after the other: another program may have this one. */
+static int bind_to_free_port(int listener, struct address *server)
+{
+    int bound;
+
+    do {
+        server->in.sin_port = htons(next_port);
+        bound = bind(listener, &server->any, server->length);
+        next_port++;
+    } while (bound == -1 && errno == EADDRINUSE);
+    return check(bound, "bind(listener)", __FILE__, __LINE__);
+}
+
 /* The first server, which must get the address. Afterwards *server is what it
  * has got. */
 static void bind_first(int listener, struct address *server)
 {
-    int bound = CHECK(bind(listener, &server->any, server->length));
+    int bound;
 
-    CHECK(getsockname(listener, &server->any, &server->length));
-    if (server->any.sa_family == AF_INET)
+    if (server->any.sa_family == AF_INET) {
+        bound = bind_to_free_port(listener, server);
         server_port = server->in.sin_port;
+    } else {
+        bound = CHECK(bind(listener, &server->any, server->length));
+    }
     say("bind(%s) = %d", text_of(server), bound);
 }
 
@@ -475,10 +502,34 @@ static void need_list_of_connections(void)
     CHECK(found);
 }
 
+/* Some machines are told to keep few connections in TIME_WAIT, or none. See
+ * tcp(7). A container need not have the file. */
+static void need_time_wait(void)
+{
+    enum { LEFT = 16 };    // more connections than the steps leave behind
+    const char *path = "/proc/sys/net/ipv4/tcp_max_tw_buckets";
+    int most;
+
+    FILE *limit = fopen(path, "re");
+    if (!limit && errno == ENOENT)
+        return;
+    if (!limit)
+        fail("fopen(\"tcp_max_tw_buckets\")", __FILE__, __LINE__);
+    int fields = fscanf(limit, "%d", &most);
+    if (ferror(limit))
+        fail("fscanf()", __FILE__, __LINE__);
+    CHECK(fclose(limit));
+    if (fields == 1 && most < LEFT)
+        skip("this machine keeps too few connections in TIME_WAIT: "
+             "sysctl net.ipv4.tcp_max_tw_buckets=1024");
+}
+
 int main(void)
 {
     need_loopback();
     need_list_of_connections();
+    need_time_wait();
+    choose_first_port();
 
     step("Nobody came. When is the address of a server free again?");
     nobody_came(path_address());

@@ -372,7 +372,7 @@ static _Noreturn void be_neighbour(int to_sender)
     CHECK(close(sv[0]));
     CHECK(close(sv[1]));
     CHECK(close(to_sender));
-    exit(EXIT_SUCCESS);
+    _exit(EXIT_SUCCESS);
 }
 
 /* The neighbour is another process of the same user, with a pair of its own.

@@ -135,7 +135,7 @@ static _Noreturn void run_receiver(int to_sender, int turn)
     char *own = map_memory(memory, READ_WRITE, MAP_PRIVATE);
     say("mmap(MAP_PRIVATE) -> own");
     change_text(own, "green");
-    exit(EXIT_SUCCESS);    // closes and unmaps everything
+    _exit(EXIT_SUCCESS);    // the kernel closes and unmaps everything
 }
 
 /* The receiver is a process of its own, and is there before the memory is. It
@@ -258,7 +258,7 @@ static _Noreturn void run_reader(int to_sender)
     read_text(memory);
     say("read bytes[%d] to bytes[%d] ...", PLACE, SIZE - 1);
     show_text(bytes);
-    exit(EXIT_SUCCESS);
+    _exit(EXIT_SUCCESS);
 }
 
 /* How has the receiver ended? */

@@ -575,6 +575,7 @@ static int try_namespaces(void)
     if (child == 0) {
         close(STDERR_FILENO);    // it is no failure of the lab, so say nothing
         CHECK(unshare(CLONE_NEWUSER | CLONE_NEWNET | CLONE_NEWPID));
+        CHECK(access(".", X_OK));    // else no path leads to the server
         map_uid(0);
         _exit(EXIT_SUCCESS);
     }
@@ -592,7 +593,8 @@ static void need_namespaces(void)
         refused = try_namespaces();
     if (refused)
         skip("this lab needs user namespaces, and may not make any here: "
-             "try a machine where `unshare --user --net --pid true` works");
+             "try a machine where `unshare --user --net --pid true` works, or "
+             "run it in a directory of your own");
 }
 
 int main(void)

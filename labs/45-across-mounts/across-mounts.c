@@ -93,8 +93,13 @@ static void say_result(const char *call, const char *path, int result)
 static struct sockaddr_un address_of(const char *path)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
+    size_t size = strlen(path) + 1;
 
-    snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+    if (size > sizeof(address.sun_path)) {
+        errno = ENAMETOOLONG;
+        fail("address_of()", __FILE__, __LINE__);
+    }
+    memcpy(address.sun_path, path, size);
     return address;
 }
 
@@ -454,7 +459,8 @@ static void need_mounts(void)
     remove_files();
     if (refused)
         skip("this lab mounts in a user namespace, and may not do so here: "
-             "try a machine where `unshare --user --mount true` works");
+             "try a machine where `unshare --user --mount true` works, or run "
+             "it in a directory of your own");
 }
 
 int main(void)

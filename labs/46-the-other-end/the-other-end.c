@@ -46,7 +46,7 @@ static void forget_letters(void)
     inode_count = 0;
 }
 
-/* A socket that no descriptor belongs to has the number 0. */
+/* A socket that has no open file yet, or none any more, has the number 0. */
 static char letter_of(unsigned inode)
 {
     if (inode == 0)
@@ -139,13 +139,13 @@ static void keep_attribute(const struct attribute *header, const char *data,
 
     if (header->type == UNIX_DIAG_NAME && size < sizeof(found->name))
         memcpy(found->name, data, size);
-    if (header->type == UNIX_DIAG_VFS)
+    if (header->type == UNIX_DIAG_VFS && size >= sizeof(found->file))
         memcpy(&found->file, data, sizeof(found->file));
-    if (header->type == UNIX_DIAG_PEER) {
+    if (header->type == UNIX_DIAG_PEER && size >= sizeof(found->peer)) {
         found->has_peer = 1;
         memcpy(&found->peer, data, sizeof(found->peer));
     }
-    if (header->type == UNIX_DIAG_RQLEN)
+    if (header->type == UNIX_DIAG_RQLEN && size >= sizeof(found->queue))
         memcpy(found->queue, data, sizeof(found->queue));
 }
 
@@ -191,7 +191,8 @@ static size_t send_question(int kernel, unsigned inode, char bytes[MOST_BYTES])
     return (size_t)n;
 }
 
-/* Returns 0, or -1 and errno: ENOENT if there is no socket with this inode. */
+/* Returns 0, or -1 and errno: ENOENT if there is no socket with this inode in
+ * the network namespace of this process. */
 static int sock_diag(unsigned inode, struct found *found)
 {
     char bytes[MOST_BYTES];
@@ -510,16 +511,19 @@ static _Noreturn void run_ann(int turn, int to_bob)
     send_dot(turn);
 
     wait_for_dot(turn);
-    exit(EXIT_SUCCESS);    // closes its ends of the pairs
+    _exit(EXIT_SUCCESS);    // the kernel closes its ends of the pairs
 }
 
-/* Takes what ann has sent when the server says so. */
+/* Takes what ann has sent when the server says so. The first dot says that bob
+ * has closed what is not his: the server reads the list of his descriptors, and
+ * this list must not change meanwhile. */
 static _Noreturn void run_bob(int turn, int to_ann)
 {
     char byte;
     int to_server;
 
     role("bob");
+    send_dot(turn);
     wait_for_dot(turn);
     int n = receive_descriptor(to_ann, &byte, 1, &to_server);
     const char *beside = to_server == -1 ? "nothing" : "[to_server]";
@@ -528,7 +532,7 @@ static _Noreturn void run_bob(int turn, int to_ann)
 
     wait_for_dot(turn);
     CHECK(close(to_server));
-    exit(EXIT_SUCCESS);    // closes its ends of the pairs
+    _exit(EXIT_SUCCESS);    // the kernel closes its ends of the pairs
 }
 
 /* How many descriptors of the process belong to the socket? */
@@ -602,6 +606,7 @@ static void watch_owner(int to_ann, int to_bob, pid_t ann, pid_t bob)
 {
     role("server");
     int listener = open_server();
+    wait_for_dot(to_bob);
     send_dot(to_ann);
     wait_for_dot(to_ann);
     int to_client = accept_client(listener);

@@ -343,7 +343,7 @@ static _Noreturn void answer(int to_parent, int count, int size)
  * one answer. */
 static void ask_child(int family, int turns, int count)
 {
-    int calls = 0;
+    int switched = 0;
     int back = 0;
 
     struct connection connection = open_connection(family);
@@ -355,16 +355,18 @@ static void ask_child(int family, int turns, int count)
     CHECK(close(connection.server));
 
     say("%d times: writev(%d x %d bytes), recv() ...", turns, count, SIZE);
-    long before = context_switches();
+    long start = context_switches();
     for (int i = 0; i < turns; i++) {
+        long before = context_switches();
         send_joined(connection.client, count);
-        calls++;
         back += receive(connection.client, SIZE);
-        calls++;
+        if (context_switches() > before)
+            switched++;
     }
-    long after = context_switches();
-    say("system calls of the parent: %d, bytes back: %d", calls, back);
-    say_measured("context switches of the parent: %ld", after - before);
+    long end = context_switches();
+    say("turns with a context switch: %d of %d, bytes back: %d", switched,
+        turns, back);
+    say_measured("context switches of the parent: %ld", end - start);
 
     reap(child);
     CHECK(close(connection.client));

@@ -39,19 +39,27 @@ static long long nanoseconds(void)
     return now.tv_sec * 1000000000LL + now.tv_nsec;
 }
 
-/* No time in this lab is longer than a second, so an int has room for it. */
-static int since(long long start)
+static long long since(long long start)
 {
-    return (int)(nanoseconds() - start);
+    return nanoseconds() - start;
 }
 
+/* Not left - right: qsort() wants an int, and the difference of two times need
+ * not fit in one. */
 static int by_size(const void *a, const void *b)
 {
-    return *(const int *)a - *(const int *)b;
+    long long left = *(const long long *)a;
+    long long right = *(const long long *)b;
+
+    if (left < right)
+        return -1;
+    if (left > right)
+        return 1;
+    return 0;
 }
 
 /* Puts the times in order. Then the median is in the middle. */
-static int median(int *times, size_t count)
+static long long median(long long *times, size_t count)
 {
     qsort(times, count, sizeof(times[0]), by_size);
     return times[count / 2];
@@ -71,7 +79,7 @@ static int send_all(int fd)
 struct reading {
     int calls;    // of recv()
     int bytes;
-    int time;
+    long long time;
 };
 
 /* Receives all messages. Each recv() can take this many bytes. */
@@ -119,17 +127,18 @@ static void stop_too_early(void)
 
     long long start = nanoseconds();
     int sent = send_all(sv[0]);
-    int early = since(start);
+    long long early = since(start);
     int waiting = bytes_in_queue(sv[1]);
     say_moment("early", sent, waiting, reading.bytes);
-    say_measured("time until now: %.1f us", early / 1e3);
+    say_measured("time until now: %.1f us", (double)early / 1e3);
 
     reading = receive_all(sv[1], ALL);
-    int late = early + reading.time;    // without the lines in between
+    long long late = early + reading.time;    // without the lines in between
     waiting = bytes_in_queue(sv[1]);
     say_moment("late", sent, waiting, reading.bytes);
-    say_measured("time until now: %.1f us", late / 1e3);
-    say_measured("ratio: %.1f times the time of early", (double)late / early);
+    say_measured("time until now: %.1f us", (double)late / 1e3);
+    say_measured("ratio: %.1f times the time of early",
+                 (double)late / (double)early);
 
     CHECK(close(sv[0]));
     CHECK(close(sv[1]));
@@ -159,7 +168,7 @@ static _Noreturn void run_server(int to_client)
 struct trip {
     int sent;    // what send() returned
     int came;    // what recv() returned
-    int time;
+    long long time;
 };
 
 /* MSG_NOSIGNAL: if the server is gone, there is only an error. The client does
@@ -198,9 +207,9 @@ static void say_trips(const struct trip *trips)
             sent++;
         if (is_answered(&trips[i])) {
             answers++;
-            of_answers += trips[i].time;
+            of_answers += (double)trips[i].time;
         }
-        of_loops += trips[i].time;
+        of_loops += (double)trips[i].time;
     }
     double by_loops = of_loops / LOOPS;
     double by_answers = of_answers / answers;
@@ -268,8 +277,8 @@ static void compare_readers(size_t room)
 {
     struct reading stream = {0};
     struct reading packets = {0};
-    int stream_times[ROUNDS];
-    int packet_times[ROUNDS];
+    long long stream_times[ROUNDS];
+    long long packet_times[ROUNDS];
 
     for (int round = 0; round < ROUNDS; round++) {
         stream = read_queue(SOCK_STREAM, room);
@@ -281,7 +290,7 @@ static void compare_readers(size_t room)
     say_reading("packets", room, packets);
     say_measured("ratio: %.1f times the time of stream",
                  (double)median(packet_times, ROUNDS) /
-                     median(stream_times, ROUNDS));
+                     (double)median(stream_times, ROUNDS));
 }
 
 /* First both readers have room for everything, and do not do the same. Then
@@ -294,18 +303,18 @@ static void compare_unequals(void)
 
 /* Round trips of 64 bytes in nanoseconds, as step 3 of lab 62 once measured
  * them in one run on a busy machine. Nothing is left out. */
-static const int unix_samples[MESSAGES] = {
+static const long long unix_samples[MESSAGES] = {
     52428, 10005, 9654, 9664, 9685, 12118, 11657, 11427, 2576054, 11286,
     10936, 9625,  9614, 9584, 9604, 11136, 9635,  9554,  9584,    9564,
 };
-static const int tcp_samples[MESSAGES] = {
+static const long long tcp_samples[MESSAGES] = {
     27140, 16334, 15333, 15153, 14130, 19419, 15233, 16504, 15173, 15142,
     16765, 15223, 15102, 15844, 15062, 16645, 15162, 15233, 15092, 15072,
 };
 
-static void say_samples(const char *name, const int *samples, int count)
+static void say_samples(const char *name, const long long *samples, int count)
 {
-    int sorted[MESSAGES];
+    long long sorted[MESSAGES];
     int slower = 0;
     long long sum = 0;
 
@@ -313,16 +322,16 @@ static void say_samples(const char *name, const int *samples, int count)
         sorted[i] = samples[i];
         sum += samples[i];
     }
-    int mean = (int)(sum / count);
+    long long mean = sum / count;
     for (int i = 0; i < count; i++) {
         if (samples[i] > mean)
             slower++;
     }
-    int middle = median(sorted, (size_t)count);
+    long long middle = median(sorted, (size_t)count);
 
     role(name);
-    say("trips: %d, mean: %d ns, median: %d ns", count, mean, middle);
-    say("slowest: %d ns, trips slower than the mean: %d", sorted[count - 1],
+    say("trips: %d, mean: %lld ns, median: %lld ns", count, mean, middle);
+    say("slowest: %lld ns, trips slower than the mean: %d", sorted[count - 1],
         slower);
 }
 
