@@ -40,14 +40,24 @@ struct client {
     struct sockaddr_un address;
     pid_t pid;
     ino_t file;    // the number of the file that the client has made
-    int gate;      // the server's end of a pair with this client
+    int gate;      // the server's end of a pair with this client, or -1
 };
 static struct client ann = {
-    .name = "ann", .address = {.sun_family = AF_UNIX, .sun_path = "ann.sock"}};
+    .name = "ann",
+    .address = {.sun_family = AF_UNIX, .sun_path = "ann.sock"},
+    .gate = -1,
+};
 static struct client bob = {
-    .name = "bob", .address = {.sun_family = AF_UNIX, .sun_path = "bob.sock"}};
+    .name = "bob",
+    .address = {.sun_family = AF_UNIX, .sun_path = "bob.sock"},
+    .gate = -1,
+};
 static struct client eve = {
-    .name = "eve", .address = {.sun_family = AF_UNIX, .sun_path = "eve.sock"}};
+    .name = "eve",
+    .address = {.sun_family = AF_UNIX, .sun_path = "eve.sock"},
+    .gate = -1,
+};
+static const struct client *const clients[] = {&ann, &bob, &eve};
 
 static int open_server(void)
 {
@@ -200,9 +210,17 @@ static void wait_at(int gate)
         _exit(EXIT_FAILURE);    // the other process has failed
 }
 
-/* The client begins as a copy of the server, so it closes the listener and the
- * server's end of its own gate. (It keeps a copy of the gate of a client that
- * was started before: nobody waits for end of file there.) */
+static void close_other_gates(void)
+{
+    for (size_t i = 0; i < ARRAY_LEN(clients); i++) {
+        if (clients[i]->gate != -1)
+            CHECK(close(clients[i]->gate));
+    }
+}
+
+/* The client begins as a copy of the server. So it closes what is the server's:
+ * the listener, its end of this gate, and its ends of the gates of the clients
+ * that were started before. */
 static void start(struct client *client, int listener,
                   void (*run)(int to_server, int gate))
 {
@@ -214,6 +232,7 @@ static void start(struct client *client, int listener,
         role(client->name);
         CHECK(close(listener));
         CHECK(close(gate[0]));
+        close_other_gates();
         int to_server = CHECK(socket(AF_UNIX, SOCK_STREAM, 0));
         run(to_server, gate[1]);
         _exit(EXIT_SUCCESS);
@@ -229,6 +248,7 @@ static void end(struct client *client)
     pass_on(client->gate);
     reap(client->pid);
     CHECK(close(client->gate));
+    client->gate = -1;
 }
 
 /* Keeps the number of the file that the client has just made. */
@@ -239,8 +259,6 @@ static void remember_file(struct client *client)
     CHECK(lstat(client->address.sun_path, &made));
     client->file = made.st_ino;
 }
-
-static const struct client *const clients[] = {&ann, &bob, &eve};
 
 /* The next functions return whose the number is, if it is known. Otherwise they
  * return the number itself. They put the answer into text. */

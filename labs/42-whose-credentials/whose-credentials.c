@@ -286,13 +286,18 @@ static void passed_on(void)
     CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, sv));
 
     pid_t ann = CHECK(fork());
-    if (ann == 0)
+    if (ann == 0) {
+        CHECK(close(listener));    // a client needs only the name
+        CHECK(close(sv[1]));
         run_ann(sv[0]);
+    }
     CHECK(close(sv[0]));    // only ann had to have this end
     reap(ann);
     pid_t bob = CHECK(fork());
-    if (bob == 0)
+    if (bob == 0) {
+        CHECK(close(listener));
         run_bob(sv[1]);
+    }
     reap(bob);
 
     int to_client = CHECK(accept(listener, NULL, NULL));

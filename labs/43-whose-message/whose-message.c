@@ -4,7 +4,8 @@
  * With SO_PASSCRED, the kernel notes with each message which process writes it,
  * and recvmsg() gives this note as SCM_CREDENTIALS in the control buffer. So
  * two processes that write at the same end can be told apart. The note is taken
- * when the message is written, and nobody can forge it without root's rights.
+ * when the message is written, and an ordinary user cannot claim to be another
+ * user.
  *
  *     ann  -- write("one ") --+
  *                             +--> sv[1] ====> sv[0]   server, SO_PASSCRED
@@ -20,6 +21,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "../../common/descriptors.h"
 #include "../../common/lab.h"
 
 /* Room in the control buffer. (With CMSG_LEN() for the second header of both,
@@ -31,8 +33,8 @@ enum {
     room_for_both = CMSG_SPACE(sizeof(struct ucred)) + CMSG_SPACE(sizeof(int))
 };
 
-/* The processes that this step has started. */
-static pid_t ann, bob;
+/* The first process, and the processes that this step has started. */
+static pid_t server, ann, bob;
 
 /* Pids differ on each run. So a pid that is known is printed as whose it is. */
 static const char *pid_text(pid_t pid)
@@ -41,6 +43,8 @@ static const char *pid_text(pid_t pid)
 
     if (pid != 0 && pid == getpid())
         return "own";
+    if (pid != 0 && pid == server)
+        return "the server's";
     if (pid != 0 && pid == ann)
         return "ann's";
     if (pid != 0 && pid == bob)
@@ -181,8 +185,7 @@ static void two_writers(void)
 }
 
 /* The sender fills in what the kernel would note itself. */
-static void send_with_pid(int to_server, const char *text, pid_t pid,
-                          const char *whose)
+static void send_with_pid(int to_server, const char *text, pid_t pid)
 {
     struct ucred claimed = {.pid = pid, .uid = getuid(), .gid = getgid()};
     struct iovec iov = {.iov_base = (void *)text, .iov_len = strlen(text)};
@@ -200,15 +203,15 @@ static void send_with_pid(int to_server, const char *text, pid_t pid,
     beside->cmsg_len = CMSG_LEN(sizeof(claimed));
     memcpy(CMSG_DATA(beside), &claimed, sizeof(claimed));
     const char *result = RESULT(sendmsg(to_server, &msg, 0), EPERM);
-    say("sendmsg(\"%s\", [pid: %s]) = %s", text, whose, result);
+    say("sendmsg(\"%s\", [pid: %s]) = %s", text, pid_text(pid), result);
 }
 
 /* Root may claim whatever it likes, so ann gives up root's rights. */
 static void claim_pids(int to_server)
 {
     as_ordinary_user();
-    send_with_pid(to_server, "tea", getpid(), "own");
-    send_with_pid(to_server, "gold", getppid(), "the server's");
+    send_with_pid(to_server, "tea", getpid());
+    send_with_pid(to_server, "gold", getppid());
     write_text(to_server, "cake");
 }
 
@@ -255,24 +258,11 @@ static void set_too_late(void)
 }
 
 /* One of the ends of the pair itself is as good a descriptor as any. */
-static void send_descriptor(int to_server)
+static void send_own_end(int to_server)
 {
     const char *text = "tea";
-    struct iovec iov = {.iov_base = (void *)text, .iov_len = strlen(text)};
-    _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {0};
-    struct msghdr msg = {
-        .msg_iov = &iov,
-        .msg_iovlen = 1,
-        .msg_control = control,
-        .msg_controllen = sizeof(control),
-    };
 
-    struct cmsghdr *beside = CMSG_FIRSTHDR(&msg);
-    beside->cmsg_level = SOL_SOCKET;
-    beside->cmsg_type = SCM_RIGHTS;
-    beside->cmsg_len = CMSG_LEN(sizeof(int));
-    memcpy(CMSG_DATA(beside), &to_server, sizeof(int));
-    int n = CHECK(sendmsg(to_server, &msg, 0));
+    int n = send_descriptor(to_server, text, strlen(text), to_server);
     say("sendmsg(\"%s\", [a descriptor]) = %d", text, n);
 }
 
@@ -356,13 +346,13 @@ static void room_for_one(void)
 
     role("server");
     CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, sv));
-    run_writer("ann", send_descriptor, sv);
+    run_writer("ann", send_own_end, sv);
     receive_with_room(sv[0], room_for_int, "an int");
 
     pass_credentials("sv[0]", sv[0]);
-    run_writer("ann", send_descriptor, sv);
+    run_writer("ann", send_own_end, sv);
     receive_with_room(sv[0], room_for_int, "an int");
-    run_writer("ann", send_descriptor, sv);
+    run_writer("ann", send_own_end, sv);
     receive_with_room(sv[0], room_for_both, "both");
 
     CHECK(close(sv[0]));
@@ -371,6 +361,8 @@ static void room_for_one(void)
 
 int main(void)
 {
+    server = getpid();
+
     step("Two processes write at one end. What does one recvmsg() get?");
     two_writers();
 

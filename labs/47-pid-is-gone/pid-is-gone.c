@@ -434,7 +434,9 @@ static _Noreturn void run_carol(int from_ann)
     int to_server;
 
     role("carol");
-    receive_descriptor(from_ann, &byte, 1, &to_server);
+    int n = receive_descriptor(from_ann, &byte, 1, &to_server);
+    if (n == 0 || to_server == -1)
+        _exit(EXIT_FAILURE);    // ann has failed, or sent no descriptor
     answer(to_server);
     _exit(EXIT_SUCCESS);
 }

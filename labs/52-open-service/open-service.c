@@ -88,10 +88,15 @@ static void close_server(struct server *server)
  * are places, or fewer. */
 static void accept_client(struct server *server)
 {
-    struct client *client = server->clients;
+    int place = 0;
 
-    while (client->fd != -1)
-        client++;
+    while (place < PLACES && server->clients[place].fd != -1)
+        place++;
+    if (place == PLACES) {
+        errno = EMFILE;
+        fail("accept_client()", __FILE__, __LINE__);
+    }
+    struct client *client = &server->clients[place];
     socklen_t length = sizeof(client->address);
     memset(client, 0, sizeof(*client));
     client->fd =
@@ -259,14 +264,28 @@ static void serve_round(struct server *server)
             receive_request(server, &server->clients[i]);
 }
 
-/* From here on: the clients. Each binds a name, so that the server's lines can
- * say who it is. The file can go at once, because nobody connects to it. */
+/* From here on: the clients. A name that is too long ends the lab: cut off, it
+ * would be another name. */
+static struct sockaddr_un address_of(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    size_t size = strlen(path) + 1;
+
+    if (size > sizeof(address.sun_path)) {
+        errno = ENAMETOOLONG;
+        fail("address_of()", __FILE__, __LINE__);
+    }
+    memcpy(address.sun_path, path, size);
+    return address;
+}
+
+/* Each client binds a name, so that the server's lines can say who it is. The
+ * file can go at once, because nobody connects to it. */
 static int open_client(struct server *server, const char *name)
 {
-    struct sockaddr_un own = {.sun_family = AF_UNIX};
+    struct sockaddr_un own = address_of(name);
     int fd = CHECK(socket(AF_UNIX, SOCK_STREAM, 0));
 
-    snprintf(own.sun_path, sizeof(own.sun_path), "%s", name);
     CHECK(bind(fd, (const struct sockaddr *)&own, sizeof(own)));
     CHECK(unlink(name));
     CHECK(connect(fd, (const struct sockaddr *)&server_address,

@@ -238,9 +238,10 @@ static void connect_again(void)
     CHECK(unlink(server_address.sun_path));
 }
 
-/* The server is a child, which has its socket from the manager. It receives as
- * many datagrams as it is told, and exits. */
-static pid_t start_server(int server, int count)
+/* The server is a child, which has its socket from the manager. By fork() it
+ * has ann's and bob's sockets, too, and closes them. It receives as many
+ * datagrams as it is told, and exits. */
+static pid_t start_server(int server, int ann, int bob, int count)
 {
     role("manager");
     say("fork() ...");
@@ -248,6 +249,8 @@ static pid_t start_server(int server, int count)
 
     if (child == 0) {
         role("server");
+        CHECK(close(ann));
+        CHECK(close(bob));
         for (int i = 0; i < count; i++)
             receive(server);
         say("exit ...");
@@ -265,15 +268,15 @@ static void same_socket(void)
     role("ann");
     int ann = open_connected_client();
     send_well(ann, "ann 1");
-    pid_t first = start_server(server, 1);
+    int bob = new_socket();
+    pid_t first = start_server(server, ann, bob, 1);
     reap(first);
 
     role("ann");
     send_well(ann, "ann 2");
     role("bob");
-    int bob = new_socket();
     sendto_well(bob, "bob 1");
-    pid_t second = start_server(server, 2);
+    pid_t second = start_server(server, ann, bob, 2);
     reap(second);
 
     CHECK(close(ann));

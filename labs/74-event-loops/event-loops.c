@@ -135,14 +135,27 @@ static void close_both(struct two_epolls epolls)
     CHECK(close(epolls.edge));
 }
 
+/* A path that is too long ends the lab: cut off, it would be another path. */
+static struct sockaddr_un address_of(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    size_t size = strlen(path) + 1;
+
+    if (size > sizeof(address.sun_path)) {
+        errno = ENAMETOOLONG;
+        fail("address_of()", __FILE__, __LINE__);
+    }
+    memcpy(address.sun_path, path, size);
+    return address;
+}
+
 /* A client binds a name, so that the server can say whom it has accepted. The
  * file can go at once, because nobody connects to it. */
 static int arrive(const char *who, const char *path)
 {
-    struct sockaddr_un own = {.sun_family = AF_UNIX};
+    struct sockaddr_un own = address_of(path);
     int fd = CHECK(socket(AF_UNIX, SOCK_STREAM, 0));
 
-    snprintf(own.sun_path, sizeof(own.sun_path), "%s", path);
     CHECK(bind(fd, (const struct sockaddr *)&own, sizeof(own)));
     CHECK(unlink(own.sun_path));
 
