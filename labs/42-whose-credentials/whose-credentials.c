@@ -159,7 +159,7 @@ static void read_text(const char *name, int fd)
 /* For a process that is gone before the next line of another one. */
 static _Noreturn void end_process(void)
 {
-    say("_exit(EXIT_SUCCESS) ...");
+    say("exit ...");
     _exit(EXIT_SUCCESS);
 }
 
