@@ -52,7 +52,7 @@ static pthread_barrier_t barrier;
 
 /* Waits until all workers have called this. In one of them, whichever it is,
  * pthread_barrier_wait() returns PTHREAD_BARRIER_SERIAL_THREAD, and in the
- * others 0. */
+ * others 0. check_pthread() is the function behind CHECK_PTHREAD(). */
 static void wait_for_all_workers(void)
 {
     int result = pthread_barrier_wait(&barrier);
