@@ -36,26 +36,52 @@ struct worker {
     int taken[JOBS];    // how many times this worker has taken each job
 };
 
-/* Says that it is ready, and takes jobs until the end comes. */
+/* Returns 0 if the end has come. */
+static int take_job(struct worker *self)
+{
+    int job;
+    int n = CHECK(recv(self->end, &job, sizeof(job), 0));
+
+    // From main. Who gets numbers from a stranger checks them first.
+    if (n > 0)
+        self->taken[job]++;
+    return n;
+}
+
+static pthread_barrier_t barrier;
+
+/* Waits until all workers have called this. In one of them, whichever it is,
+ * pthread_barrier_wait() returns PTHREAD_BARRIER_SERIAL_THREAD, and in the
+ * others 0. check_pthread() is the function behind CHECK_PTHREAD(). */
+static void wait_for_all_workers(void)
+{
+    int result = pthread_barrier_wait(&barrier);
+
+    if (result != PTHREAD_BARRIER_SERIAL_THREAD)
+        check_pthread(result, "pthread_barrier_wait()", __FILE__, __LINE__);
+}
+
+/* Says that it is ready, and takes jobs until the end comes. Without the wait
+ * after the first job, one worker would often take all jobs, before another one
+ * has come to its recv(). */
 static void *work(void *arg)
 {
     struct worker *self = arg;
-    int job;
 
     role("worker");
     // In step 5 nobody reads this.
     CHECK(send(self->end, ready_text, strlen(ready_text), 0));
-    for (;;) {
-        int n = CHECK(recv(self->end, &job, sizeof(job), 0));
-        if (n == 0)
-            return NULL;
-        // From main. Who gets numbers from a stranger checks them first.
-        self->taken[job]++;
-    }
+    int n = take_job(self);
+    wait_for_all_workers();
+
+    while (n > 0)
+        n = take_job(self);
+    return NULL;
 }
 
 static void start_workers(struct worker workers[WORKERS], int end)
 {
+    CHECK_PTHREAD(pthread_barrier_init(&barrier, NULL, WORKERS));
     for (int i = 0; i < WORKERS; i++) {
         workers[i].end = end;
         CHECK_PTHREAD(
@@ -94,6 +120,7 @@ static void join_and_count(const struct worker workers[WORKERS])
 
     for (int i = 0; i < WORKERS; i++)
         CHECK_PTHREAD(pthread_join(workers[i].thread, NULL));
+    CHECK_PTHREAD(pthread_barrier_destroy(&barrier));
 
     for (int job = 0; job < JOBS; job++) {
         int times = times_taken(workers, job);
@@ -305,7 +332,7 @@ static size_t receive_length(int fd)
     int n = receive_bytes(fd, digits, 2);
 
     digits[n] = '\0';
-    return strtoul(digits, NULL, 10);
+    return strtoul(digits, NULL, 10);    // 0 if they are no number
 }
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -369,7 +396,9 @@ static void *reader_b(void *arg)
     role("worker B");
     wait_for_turn(ends->turn);
     if (try_lock()) {
-        receive_length(ends->work);    // B takes these two bytes for a length
+        // B takes these two bytes for a length. "di" is no number, so the
+        // length is 0, and B asks for no text.
+        receive_length(ends->work);
         CHECK_PTHREAD(pthread_mutex_unlock(&lock));
         pass_turn(ends->turn);
         return NULL;

@@ -147,7 +147,7 @@ static void refuse(struct client *client)
         handle_error(client, "send");
     else
         say("send(%s, \"%s\") = %zd", name_of(client), answer, n);
-    if (client->fd != -1)
+    if (client->fd != -1)    // handle_error() may have dropped it already
         drop(client);
 }
 
