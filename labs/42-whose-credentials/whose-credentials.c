@@ -5,7 +5,7 @@
  * socket. Only another listen() changes it, for the connections that are made
  * after that.
  *
- *     call             who finds the note at its own end
+ *     call             who reads its note, and where
  *
  *     connect()        the server, at what accept() returns
  *     listen()         the client, at what it has connected
