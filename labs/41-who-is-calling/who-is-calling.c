@@ -181,7 +181,7 @@ static void names(void)
     role(eve.name);
     remove_file(ann.address.sun_path);
     call_with_name(eve.name, listener, &ann.address, eves);
-        role("server");
+    role("server");
     ask_for_name("first", anns[1]);
     call_and_bind(bob.name, listener, &bob.address, bobs);
     role("server");
