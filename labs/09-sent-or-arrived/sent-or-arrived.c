@@ -457,7 +457,8 @@ static void read_until_end(int server)
     say_end("recv(server) until 0", buf, count);
 }
 
-/* Nobody reads until both texts have been sent. */
+/* Nobody reads until both texts have been sent. What is not in the queue after
+ * the wait is not only late: it has not left the client. */
 static void stream_not_read(struct address address)
 {
     struct connection connection = open_small_stream(address);
