@@ -314,6 +314,8 @@ static void nobody_reads(void)
         n = CHECK(send_if_room(client, k));
     } while (n > 0);
     say_measured("the first number without room: k = %d", k);
+
+    /* k was refused in the loop already. This call shows the error, too. */
     const char *result = RESULT(send_number(client, k, MSG_DONTWAIT), EAGAIN);
     say("sendto(k, MSG_DONTWAIT) = %s", result);
 

@@ -146,10 +146,11 @@ static const char *flags_text(int flags)
 
 /* Returns the descriptor that came beside the bytes, or -1. What comes there
  * need not be a descriptor (lab 7 had three numbers), so look at its type.
- * CMSG_LEN() is room for one descriptor: in all of `control` there may be room
- * for two, and a client that sends two could fill the server's table. With
- * MSG_CMSG_CLOEXEC, a program started by exec does not get the descriptor.
- * recvmsg() copies that flag into msg_flags, so it is left out there. */
+ * CMSG_LEN() is room for one descriptor. In all of `control` there may be room
+ * for two: then a client that sends two would leave one open that the server
+ * does not know of, each time. With MSG_CMSG_CLOEXEC, a program started by exec
+ * does not get the descriptor. recvmsg() copies that flag into msg_flags, so it
+ * is left out there. */
 static int receive_with_descriptor(int to_client)
 {
     _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))];

@@ -285,9 +285,10 @@ static const char one[MESSAGE] = "one";
 static const char two[MESSAGE] = "two";
 
 /* The kernel doubles this number, so the limit is 64 bytes above the length of
- * one message: a message that is longer than SO_SNDBUF would be refused. When
- * nothing waits, one message is taken, although the memory for it is above the
- * limit. After that nothing more is taken. */
+ * one message: a message that is longer than SO_SNDBUF would be refused. The
+ * kernel also counts memory of its own for each message, and so one message
+ * alone is above the limit. When nothing waits, the kernel takes the message
+ * all the same. When one message waits, the kernel takes no other one. */
 static void make_room_for_one(int fd, int option)
 {
     int size = (MESSAGE + 64) / 2;
@@ -362,11 +363,12 @@ static void dgram_full_unix(void)
     close_connection(connection);
 }
 
-/* Each processor has one queue for the packets that it sends to its own
- * machine, and handles them in their order. From here on, all packets of this
- * process go through the same queue, unless somebody has told the kernel to
- * give packets of lo to other processors (receive packet steering, which is off
- * if nobody turns it on). See sched_setaffinity(2). */
+/* For wait_for_earlier_packets(): packets must be handled in the order in which
+ * they were sent. Each processor has one queue for the packets that it sends to
+ * its own machine, and handles them in their order. From here on, all packets
+ * of this process go through the same queue, unless somebody has told the
+ * kernel to give packets of lo to other processors (receive packet steering,
+ * which is off if nobody turns it on). See sched_setaffinity(2). */
 static void stay_on_one_processor(void)
 {
     int processor = CHECK(sched_getcpu());
@@ -377,15 +379,17 @@ static void stay_on_one_processor(void)
     CHECK(sched_setaffinity(0, sizeof(one_processor), &one_processor));
 }
 
-/* A packet may cause an answer, which goes to the end of the same queue. The
- * first packet sent here comes behind all earlier packets, and the second one
- * behind their answers. When both have come, all of these have been handled. */
+/* A packet may cause an answer, which goes to the end of the same queue. Over
+ * TCP an answer may let one more packet go. The first packet sent here comes
+ * behind all earlier packets, the second one behind their answers, and the
+ * third one behind what the answers let go. When all three have come, all of
+ * these have been handled. */
 static void wait_for_earlier_packets(void)
 {
     struct connection other = open_dgram(loopback_address());
     char byte = 'x';
 
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 3; i++) {
         CHECK(send(other.client, &byte, 1, 0));
         CHECK(recv(other.server, &byte, 1, 0));
     }
@@ -453,7 +457,8 @@ static void read_until_end(int server)
     say_end("recv(server) until 0", buf, count);
 }
 
-/* Nobody reads until both texts have been sent. */
+/* Nobody reads until both texts have been sent. What is not in the queue after
+ * the wait is not only late: it has not left the client. */
 static void stream_not_read(struct address address)
 {
     struct connection connection = open_small_stream(address);
@@ -463,6 +468,7 @@ static void stream_not_read(struct address address)
     int n = CHECK(send(connection.client, dots, sizeof(dots), no_sigpipe));
     say("send(client, %zu dots) = %d", sizeof(dots), n);
     send_text(connection.client, "last");
+    wait_for_earlier_packets();
     look_at_queue(connection.server);
 
     CHECK(shutdown(connection.client, SHUT_WR));
