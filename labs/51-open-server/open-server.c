@@ -74,7 +74,7 @@ static int is_allowed(const char *name)
 }
 
 /* The server obeys all flags, which is the hole of step 4. It adds O_CLOEXEC
-  * for its own descriptor. A real server answers with every error. In this lab
+ * for its own descriptor. A real server answers with every error. In this lab
  * openat() can fail only with EACCES. Any other error is a mistake of this
  * program, and ends the lab. */
 static int open_for_guest(int notes, const struct request *request)
