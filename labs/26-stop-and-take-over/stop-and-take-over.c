@@ -116,7 +116,8 @@ static int accept_client(int listener)
     return to_client;
 }
 
-/* The queue is empty, and nobody can come any more. */
+/* Returns when the queue is empty and nobody can come any more: at once in
+ * steps 2 and 5, perhaps only after shutdown() in step 3. */
 static void accept_nobody(int listener)
 {
     const char *result = RESULT(accept(listener, NULL, NULL), EINVAL);

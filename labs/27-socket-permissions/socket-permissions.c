@@ -110,8 +110,9 @@ static void make_log_file(void)
 }
 
 /* A client that writes its name and goes. The caller names the error that is
- * to come, or 0 for none. Any other error ends the lab. RESULT() is not used,
- * because it needs a name, such as EACCES, and cannot take a variable. */
+ * to come, or 0 for none. Any other error ends the lab. RESULT() is not used:
+ * it takes the name of one error, such as EACCES, and here the error differs
+ * from call to call. */
 static void try_to_connect(const char *name, int error)
 {
     int fd = CHECK(socket(AF_UNIX, SOCK_STREAM, 0));

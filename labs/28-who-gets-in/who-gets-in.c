@@ -239,23 +239,34 @@ static void which_bits(void)
     remove_rooms();
 }
 
+/* bob waits until the server tells him to go on. At end of file the first
+ * process is gone, and the lab has ended. */
+static void wait_for_server(int to_server)
+{
+    char byte;
+
+    int n = CHECK(read(to_server, &byte, 1));
+    if (n == 0)
+        _exit(EXIT_FAILURE);
+}
+
 /* bob is a process of his own, because a process has one current directory. He
  * goes into the room and says so on his end of a pair. Then he waits until the
  * server tells him to connect, says that he has done so, and waits again. */
 static _Noreturn void run_bob(int to_server)
 {
-    char byte = 'x';
+    const char byte = 'x';
 
     role("bob");
     int entered = CHECK(chdir("door/room"));
     say("chdir(\"door/room\") = %d", entered);
     CHECK(write(to_server, &byte, 1));
 
-    CHECK(read(to_server, &byte, 1));
+    wait_for_server(to_server);
     connect_and_close(&server_address);
     CHECK(write(to_server, &byte, 1));
 
-    CHECK(read(to_server, &byte, 1));
+    wait_for_server(to_server);
     try_to_connect(&server_address);
     _exit(EXIT_SUCCESS);
 }

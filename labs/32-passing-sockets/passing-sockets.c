@@ -56,29 +56,32 @@ static int connect_to_server(void)
 
 /* Each client begins as a copy of the server, so it closes what is the
  * server's. Then it has nothing but its own connection. */
-static pid_t start_ann(int listener, void (*talk)(int to_server))
+static pid_t start_first(const char *name, int listener,
+                         void (*talk)(int to_server))
 {
-    pid_t ann = CHECK(fork());
-    if (ann == 0) {
-        role("ann");
+    pid_t client = CHECK(fork());
+    if (client == 0) {
+        role(name);
         CHECK(close(listener));
         talk(connect_to_server());
         _exit(EXIT_SUCCESS);
     }
-    return ann;
+    return client;
 }
 
-static pid_t start_bob(int listener, int to_ann, void (*talk)(int to_server))
+/* The server has accepted the first client when it starts the second. */
+static pid_t start_second(const char *name, int listener, int to_first,
+                          void (*talk)(int to_server))
 {
-    pid_t bob = CHECK(fork());
-    if (bob == 0) {
-        role("bob");
+    pid_t client = CHECK(fork());
+    if (client == 0) {
+        role(name);
         CHECK(close(listener));
-        CHECK(close(to_ann));
+        CHECK(close(to_first));
         talk(connect_to_server());
         _exit(EXIT_SUCCESS);
     }
-    return bob;
+    return client;
 }
 
 static void send_end(int to_client, int end)
@@ -113,8 +116,8 @@ static void read_text(const char *name, int fd)
     say("read(%s) = %d \"%.*s\"", name, n, n, buf);
 }
 
-/* ann begins when the server is gone. The last read() returns when bob is gone,
- * too. */
+/* Her first read() returns when the server has closed its end of her
+ * connection, which it does last. Her last read() returns when bob is gone. */
 static void ann_asks(int to_server)
 {
     int end = receive_end(to_server);
@@ -141,9 +144,9 @@ static void introduce(void)
 
     role("server");
     int listener = open_server();
-    pid_t ann = start_ann(listener, ann_asks);
+    pid_t ann = start_first("ann", listener, ann_asks);
     int to_ann = CHECK(accept(listener, NULL, NULL));
-    pid_t bob = start_bob(listener, to_ann, bob_answers);
+    pid_t bob = start_second("bob", listener, to_ann, bob_answers);
     int to_bob = CHECK(accept(listener, NULL, NULL));
 
     int result = CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, sv));
@@ -154,8 +157,8 @@ static void introduce(void)
     CHECK(close(sv[0]));
     CHECK(close(sv[1]));
     CHECK(close(to_bob));
-    CHECK(close(to_ann));
     close_server(listener);
+    CHECK(close(to_ann));    // last: ann takes it for the end of the server
 
     reap(ann);
     reap(bob);
@@ -185,9 +188,9 @@ static void read_first(void)
 
     role("server");
     int listener = open_server();
-    pid_t ann = start_ann(listener, ann_writes);
+    pid_t ann = start_first("ann", listener, ann_writes);
     int to_ann = CHECK(accept(listener, NULL, NULL));
-    pid_t bob = start_bob(listener, to_ann, bob_reads);
+    pid_t bob = start_second("bob", listener, to_ann, bob_reads);
     int to_bob = CHECK(accept(listener, NULL, NULL));
 
     CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, sv));
@@ -303,21 +306,20 @@ static void bob_answers_for_server(int to_server)
 }
 
 /* The server waits until ann has written, but leaves in the queue what she has
- * written. What it sends to bob is its own end of ann's connection. Bob has
- * inherited a copy of it, and start_bob() closes this copy before bob connects:
- * what he has afterwards was sent. */
+ * written. What it sends to bob is its own end of ann's connection. bob is the
+ * first client, so he has not inherited it. */
 static void pass_on(void)
 {
     char byte;
 
     role("server");
     int listener = open_server();
-    pid_t ann = start_ann(listener, ann_is_answered);
+    pid_t bob = start_first("bob", listener, bob_answers_for_server);
+    int to_bob = CHECK(accept(listener, NULL, NULL));
+    pid_t ann = start_second("ann", listener, to_bob, ann_is_answered);
     int to_ann = CHECK(accept(listener, NULL, NULL));
     int n = CHECK(recv(to_ann, &byte, 1, MSG_PEEK));
     say("recv(to_ann, MSG_PEEK) = %d \"%.*s\"", n, n, &byte);
-    pid_t bob = start_bob(listener, to_ann, bob_answers_for_server);
-    int to_bob = CHECK(accept(listener, NULL, NULL));
 
     say("sendmsg(to_bob, [to_ann]), close all ...");
     send_end(to_bob, to_ann);
@@ -341,26 +343,25 @@ static void bob_accepts(int to_server)
     write_text("to_ann", to_ann, "I am bob");
 }
 
-/* The server never accepts. It has a pair with bob, and ann is started when
- * nobody but bob has the listener. */
+/* The server never accepts. It has a pair with bob, who is started before there
+ * is a listener. ann is started when nobody but bob has the listener. */
 static void pass_on_listener(void)
 {
     int to_bob[2];
     char byte;
 
     role("server");
-    int listener = open_server();
     CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, to_bob));
     pid_t bob = CHECK(fork());
     if (bob == 0) {
         role("bob");
-        CHECK(close(listener));
         CHECK(close(to_bob[0]));
         bob_accepts(to_bob[1]);
         _exit(EXIT_SUCCESS);
     }
     CHECK(close(to_bob[1]));
 
+    int listener = open_server();
     say("sendmsg(to_bob, [listener]), close(listener) ...");
     send_end(to_bob[0], listener);
     CHECK(close(listener));
@@ -392,7 +393,7 @@ int main(void)
     close_unsent();
     close_sent();
 
-    step("Bob answers instead of the server. Whom does the kernel name?");
+    step("bob answers instead of the server. Whom does the kernel name?");
     pass_on();
     pass_on_listener();
 }

@@ -74,9 +74,9 @@ static int is_allowed(const char *name)
 }
 
 /* The server obeys all flags, which is the hole of step 4. It adds O_CLOEXEC
- * for its own descriptor. A real server answers with every error. The guest of
- * this lab can only cause EACCES, so any other is a mistake of this program,
- * and ends it. */
+ * for its own descriptor. A real server answers with every error. In this lab
+ * openat() can fail only with EACCES. Any other error is a mistake of this
+ * program, and ends the lab. */
 static int open_for_guest(int notes, const struct request *request)
 {
     const int flags = request->flags;
@@ -298,8 +298,8 @@ static int open_below(int directory, const char *path)
     return file;
 }
 
-/* First the way that the rule forbids. Then the same way from a directory that
- * the rule allows. */
+/* First the way that the rule forbids. The guest itself cannot open the diary
+ * by its path. Then the same way from a directory that the rule allows. */
 static void leave_notes(void)
 {
     const char *way = "../diary";
@@ -307,6 +307,7 @@ static void leave_notes(void)
     pid_t server = start_server(&to_server);
 
     ask_and_read(to_server, way, O_RDONLY);
+    try_to_open(diary_path);
     int directory = CHECK(ask(to_server, ".", O_RDONLY));
     int today = open_below(directory, "today");
     int diary = open_below(directory, way);
