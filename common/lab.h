@@ -15,6 +15,7 @@
  *     reap(child)           wait for a child, and insist that it succeeded
  *     skip(reason)          this machine cannot show what the lab is about
  *     need_proc()           skip the lab if there is no /proc
+ *     need_own_directory()  skip the lab if it may not make files here
  *     as_ordinary_user()    root gives up what lets it pass permissions
  *
  * Nothing here makes a socket, an address, a message or a process. But a step
@@ -303,6 +304,16 @@ static inline void need_proc(void)
     if (found == -1 && errno == ENOENT)
         skip("this lab reads /proc: mount -t proc proc /proc");
     check(found, "access(\"/proc/self/fd\")", NULL, 0);
+}
+
+/* Who has given up root's rights needs the permission to make files. */
+static inline void need_own_directory(void)
+{
+    int allowed = access(".", W_OK | X_OK);
+
+    if (allowed == -1 && errno == EACCES)
+        skip("this lab makes files here: run it in a directory of your own");
+    check(allowed, "access(\".\")", NULL, 0);
 }
 
 /* The process has no capabilities afterwards, so permissions hold for root as

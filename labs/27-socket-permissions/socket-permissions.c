@@ -340,16 +340,6 @@ static void two_threads_change_the_umask(void)
     close_server(fd, &first_address);
 }
 
-/* Who has given up root's rights needs the permission to make files. */
-static void need_own_directory(void)
-{
-    int allowed = access(".", W_OK | X_OK);
-
-    if (allowed == -1 && errno == EACCES)
-        skip("this lab makes files here: run it in a directory of your own");
-    CHECK(allowed);
-}
-
 int main(void)
 {
     as_ordinary_user();    // root may connect whatever the mode is

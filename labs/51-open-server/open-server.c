@@ -345,16 +345,6 @@ static void remove_vault(void)
     CHECK(rmdir("vault"));
 }
 
-/* Who has given up root's rights needs the permission to make files. */
-static void need_own_directory(void)
-{
-    int allowed = access(".", W_OK | X_OK);
-
-    if (allowed == -1 && errno == EACCES)
-        skip("this lab makes files here: run it in a directory of your own");
-    CHECK(allowed);
-}
-
 /* The first process is the guest. Each step has a server of its own. */
 int main(void)
 {

@@ -595,16 +595,6 @@ static void remove_files(void)
     CHECK(unlink("pipe"));
 }
 
-/* Who has given up root's rights needs the permission to make files. */
-static void need_own_directory(void)
-{
-    int allowed = access(".", W_OK | X_OK);
-
-    if (allowed == -1 && errno == EACCES)
-        skip("this lab makes files here: run it in a directory of your own");
-    CHECK(allowed);
-}
-
 /* One process plays the server and all clients. */
 int main(void)
 {

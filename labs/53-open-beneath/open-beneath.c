@@ -409,16 +409,6 @@ static void remove_house(void)
     CHECK(rmdir("door"));
 }
 
-/* Who has given up root's rights needs the permission to make files. */
-static void need_own_directory(void)
-{
-    int allowed = access(".", W_OK | X_OK);
-
-    if (allowed == -1 && errno == EACCES)
-        skip("this lab makes files here: run it in a directory of your own");
-    CHECK(allowed);
-}
-
 /* Linux has it since 5.6, but a container may forbid it. */
 static void need_openat2(void)
 {

@@ -448,16 +448,6 @@ static void need_access_times(void)
              "TMPDIR to another one");
 }
 
-/* Who has given up root's rights needs the permission to make files. */
-static void need_own_directory(void)
-{
-    int allowed = access(".", W_OK | X_OK);
-
-    if (allowed == -1 && errno == EACCES)
-        skip("this lab makes files here: run it in a directory of your own");
-    CHECK(allowed);
-}
-
 int main(void)
 {
     need_proc();

@@ -182,6 +182,15 @@ leave_early() {
     said 'this lab reads /proc: mount -t proc proc /proc'
 }
 
+@test "need_own_directory skips the lab where it may not make files" {
+    plant 'as_ordinary_user(); need_own_directory(); step("Who?");' '1. Who?'
+    passes by_hand env
+    mkdir -m 555 "$box/shut"
+    yields 77 bash -c 'cd "$1" && exec "$2"' sh "$box/shut" \
+        "$box/the suite/build/90-planted"
+    said 'this lab makes files here: run it in a directory of your own'
+}
+
 @test "as_ordinary_user: permissions hold for root, too" {
     plant 'step("Who may read?");
            CHECK(close(CHECK(open("file", O_CREAT | O_WRONLY, 0000))));

@@ -4,8 +4,8 @@
 # usage: scripts/test/needs.sh
 #
 # Prints a row for each lab that may be skipped, for the table in labs/README.md:
-# the reasons that its program gives to skip(), and what need_proc() and
-# need_loopback() want. All else in the labs holds since Linux 5.10.
+# the reasons that its program gives to skip(), and what need_proc(),
+# need_loopback() and need_own_directory() want. All else in the labs holds since Linux 5.10.
 #
 # Exit status: 0.
 set -euo pipefail
@@ -16,6 +16,8 @@ for source in labs/[0-9]*/*.c; do
     perl -0777 -ne '
         push @needs, "`/proc`" if /^    need_proc\(\);/m;
         push @needs, "the loopback, with AF_INET" if /^    need_loopback\(\);/m;
+        push @needs, "a directory in which it may make files"
+            if /^    need_own_directory\(\);/m;
         while (/\bskip\(((?:\s*"[^"]*")+)\)/g) {
             my $reason = join "", $1 =~ /"([^"]*)"/g;
             push @needs, "\"$reason\"";
