@@ -227,7 +227,8 @@ static pid_t start_client(const char *name, int listener, int limit)
     return client;
 }
 
-/* One client more than the backlog, and one more. Then the backlog grows. */
+/* Backlog 1: ann and bob find a place, carol does not. Then the backlog grows.
+ */
 static void count_places(void)
 {
     int listener = open_server(1);

@@ -140,7 +140,7 @@ static in_port_t next_port;
 /* With port 0 the kernel would choose a port, mostly from 32768 and up: see
  * ip(7). It could choose the same one for another process, as soon as the first
  * server has closed it. So the lab takes smaller ports. Two runs at the same
- * time begin at different ones. */
+ * time mostly begin at different ones. */
 static void choose_first_port(void)
 {
     next_port = (in_port_t)(10000 + getpid() % 1000 * 20);
@@ -376,8 +376,8 @@ static void restart_after(struct address server, enum order order)
     close_listener(first);
 
     role("second");
-    int second = new_socket(&server);
     say_connections(&server);
+    int second = new_socket(&server);
     try_to_bind(second, &server);
     CHECK(close(second));
 }
@@ -398,8 +398,8 @@ static void connection_lives(struct address server)
     close_listener(first);
 
     role("second");
-    int second = new_socket(&server);
     say_connections(&server);
+    int second = new_socket(&server);
     try_to_bind(second, &server);
 
     role("client");
@@ -445,6 +445,7 @@ static void with_reuse(struct address server, enum who who)
     CHECK(close(first));
 
     role("second");
+    say_connections(&server);
     int second = new_socket(&server);
     if (who & SECOND)
         set_option(second, SO_REUSEADDR, "SO_REUSEADDR");

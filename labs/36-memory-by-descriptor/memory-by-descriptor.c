@@ -238,8 +238,8 @@ static void read_text(int memory)
 }
 
 /* Maps the memory when it has looked at it. Later it reads, by pread() first,
- * and then in its mapping. It may be killed by that, so it asks for no core
- * file. */
+ * and then in its mapping. It may be killed by that. PR_SET_DUMPABLE 0
+ * keeps the kernel from writing its memory to a file then. */
 static _Noreturn void run_reader(int to_sender)
 {
     char byte;
@@ -492,6 +492,6 @@ int main(void)
     step("Only new writers are kept out. Who can still write?");
     seal_against_new_writers();
 
-    step("Three memories come. Which of them can be mapped without danger?");
+    step("Three memories come. In which is byte 1048575 safe?");
     look_before_mapping();
 }

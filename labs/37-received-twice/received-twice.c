@@ -200,8 +200,8 @@ static void receive_all(int to_sender)
         (int)length, words);
 }
 
-/* The last line is the control: the message has been taken, so a peek was no
- * message of its own. */
+/* The line with EAGAIN is the control: the message has been taken, so a peek
+ * was no message of its own. */
 static void peek_twice(void)
 {
     int sv[2];
@@ -418,7 +418,7 @@ static void whole_messages(void)
     fill_queue(sv[0]);
     try_to_send(sv[0], &small, EAGAIN);
     receive_all(sv[1]);
-    try_to_send(sv[0], &small, 0);
+    try_to_send(sv[0], &small, 0);    // no error is expected now
     receive_all(sv[1]);
 
     CHECK(close(notes));
@@ -465,6 +465,7 @@ static void compare_three(void)
     send_byte(sv[0], "again", again);
     int third = receive_byte(sv[1], 0);
 
+    say_inode("first", first);
     say_inode("second", second);
     say_inode("third", third);
     int moved = CHECK(lseek(first, 4, SEEK_SET));

@@ -179,7 +179,7 @@ static size_t send_question(int kernel, unsigned inode, char bytes[MOST_BYTES])
         .inode = inode,
         .show = UDIAG_SHOW_NAME | UDIAG_SHOW_VFS | UDIAG_SHOW_PEER |
                 UDIAG_SHOW_RQLEN,
-        .cookie = {UINT32_MAX, UINT32_MAX},    // any
+        .cookie = {UINT32_MAX, UINT32_MAX},    // whatever its second number is
     };
 
     CHECK(send(kernel, &question, sizeof(question), 0));
