@@ -209,10 +209,13 @@ static inline int open_descriptors(void)
     return count;
 }
 
-/* Is there a child that nobody has waited for? See waitpid(2). */
+/* Is there a child that nobody has waited for? WNOWAIT leaves it as it is: who
+ * should wait for it can still do so. See waitid(2). */
 static inline int has_child(void)
 {
-    return waitpid(-1, NULL, WNOHANG) != -1;
+    siginfo_t info;
+
+    return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
 }
 
 /* Says on standard error what a step has left behind: a descriptor that the

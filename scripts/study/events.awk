@@ -340,7 +340,7 @@ function is_noise(i) {
         (name[i] == "prctl" && args[i] ~ /^PR_SET_(NAME|PDEATHSIG|VMA)/) ||
         (name[i] ~ /stat|ioctl/ && args[i] ~ /^1[<,]/) ||
         (name[i] ~ /poll$/ && args[i] ~ /, 64, (0|\{tv_sec=0)/) ||
-        (name[i] ~ /^wait/ && args[i] ~ /^-1, NULL, WNOHANG/) ||
+        (name[i] == "waitid" && args[i] ~ /^P_ALL, .*WNOWAIT/) ||
         args[i] ~ /[<"]\/(usr\/)?lib|"\/etc\/ld/
 }
 
