@@ -274,7 +274,7 @@ static void look_at_connection(int to_ann)
     say("recv(to_ann, MSG_DONTWAIT) = %s", result);
 }
 
-/* waitid() with WNOWAIT waits for ann's end, and leaves her unreaped. */
+/* waitid() with WNOWAIT waits for ann's end, and leaves her a zombie. */
 static void ended(void)
 {
     siginfo_t info;
