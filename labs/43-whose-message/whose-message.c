@@ -206,7 +206,8 @@ static void send_with_pid(int to_server, const char *text, pid_t pid)
     say("sendmsg(\"%s\", [pid: %s]) = %s", text, pid_text(pid), result);
 }
 
-/* Root may claim to be any process and any user, so ann gives up root's rights. */
+/* Root may claim to be any process and any user, so ann gives up root's rights.
+ */
 static void claim_pids(int to_server)
 {
     as_ordinary_user();
