@@ -409,11 +409,11 @@ struct turn {
     int came;
 };
 
-/* One thread plays both ends, so this is the cost of the calls alone. What has
- * come is looked at with MSG_PEEK before the reading is timed: so the time does
- * not include waiting. The answer at the end acknowledges all: otherwise an
- * acknowledgement of this turn could be handled during the next one, and cost
- * it time. */
+/* One thread plays both ends, so this is the cost of the calls alone. Over TCP
+ * the last packets may come after send() has returned. So recv(MSG_PEEK) waits
+ * for them before the reading is timed. The answer at the end acknowledges all:
+ * otherwise an acknowledgement of this turn could be handled during the next
+ * one, and cost it time. */
 static struct turn time_turn(struct connection connection, enum way way)
 {
     char buf[MANY * SIZE];

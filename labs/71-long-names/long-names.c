@@ -203,7 +203,7 @@ static void ask(int client, const struct sockaddr_un *to)
         sendto(client, "tea", 3, 0, (const struct sockaddr *)to, sizeof(*to)));
 }
 
-/* Answers with the length that recvfrom() has stored, as most servers do. If it
+/* Answers with the length that recvfrom() has stored, as many servers do. If it
  * is more than the room was, once more, with the room for the length. */
 static void answer(int server)
 {

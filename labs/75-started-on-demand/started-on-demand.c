@@ -144,7 +144,8 @@ static void set_variables(void)
     CHECK(setenv("LISTEN_PID", number, 1));
 }
 
-/* This file again, but main() goes another way. */
+/* Starts this program again. main() sees the two arguments, and plays a server
+ * or a helper. */
 static _Noreturn void execute(const char *name, const char *task)
 {
     char *const arguments[] = {"program", (char *)name, (char *)task, NULL};

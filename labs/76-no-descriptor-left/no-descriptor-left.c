@@ -173,9 +173,9 @@ static void poll_both(int listener, int to_ann)
 
     role("server");
     int ready = CHECK(poll(both, ARRAY_LEN(both), 0));
-    say("poll(listener, to_ann) = %d, listener:%s, to_ann:%s", ready,
-        both[0].revents & POLLIN ? " POLLIN" : " 0",
-        both[1].revents & POLLIN ? " POLLIN" : " 0");
+    say("poll(listener, to_ann) = %d%s%s", ready,
+        both[0].revents & POLLIN ? ", listener: POLLIN" : "",
+        both[1].revents & POLLIN ? ", to_ann: POLLIN" : "");
 }
 
 /* Not only accept() needs a number. */
@@ -250,7 +250,7 @@ static void say_turns(int listener)
 {
     role("server");
     int turns = count_turns(listener);
-    say("accept(listener) failed with EMFILE, turns: %d", turns);
+    say("turns with EMFILE at accept(listener): %d", turns);
 }
 
 /* The same loop twice: nobody waits, and bob waits. Each time, the poll() after

@@ -134,10 +134,9 @@ static void types_of_both(void)
 
 static void say_peer(int fd)
 {
-    struct sockaddr_un peer;
+    struct sockaddr_un peer = {0};
     socklen_t length = sizeof(peer);
 
-    memset(&peer, 0, sizeof(peer));
     CHECK(getpeername(fd, (struct sockaddr *)&peer, &length));
     say("getpeername() -> \"%s\"", peer.sun_path);
 }
