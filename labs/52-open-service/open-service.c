@@ -2,11 +2,12 @@
  * 52-open-service -- how does one server open files for many clients?
  *
  * On a stream, answers without a descriptor come together with the next answer
- * that has one: so a client receives one answer at a time. open() may wait, and
- * then all clients wait. An answer that is on its way keeps its file open. When
- * the client closes its end, unread answers are gone, and their files are
- * closed. The server's own descriptor stays open until the server closes it,
- * also when sendmsg() has failed. What one client leaves unread counts for all.
+ * that has one: so a client counts, or gives room for one answer at a time.
+ * open() may wait, and then all clients wait. An answer that is on its way
+ * keeps its file open. When the client closes its end, unread answers are gone,
+ * and their files are closed. The server's own descriptor stays open until the
+ * server closes it, also when sendmsg() has failed. What one client leaves
+ * unread counts for all.
  *
  *     ann  --- "today;" --->  recv()             server
  *                             open("today")      poll() waits for all

@@ -46,8 +46,8 @@ static struct sockaddr_un address_of(const char *path)
     return address;
 }
 
-/* With SOCK_NONBLOCK, accept() and recv() do not wait: with nobody in the queue
- * they are -1 EAGAIN. */
+/* With SOCK_NONBLOCK, accept() does not wait: with nobody in the queue it is -1
+ * EAGAIN. */
 static int new_socket(int type)
 {
     return CHECK(socket(AF_UNIX, type | SOCK_NONBLOCK, 0));
