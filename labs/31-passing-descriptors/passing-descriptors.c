@@ -400,14 +400,16 @@ static void send_without_cloexec(const int sv[2])
 }
 
 /* This file again, but main() goes another way: it gets the number of the
- * descriptor as an argument. */
-static void execute(int to_sender, int fd)
+ * descriptor as an argument. Both ends of the pair were open until now, so this
+ * number is none of the first, which the new program's loader uses. */
+static void execute(const int sv[2], int fd)
 {
     char number[16];
     const char *path = "/proc/self/exe";
     char *const arguments[] = {"program", number, NULL};
 
-    CHECK(close(to_sender));
+    CHECK(close(sv[0]));
+    CHECK(close(sv[1]));
     snprintf(number, sizeof(number), "%d", fd);
     say("execv(\"%s\") ...", path);
     CHECK(execv(path, arguments));
@@ -415,20 +417,18 @@ static void execute(int to_sender, int fd)
 
 static void receive_and_execute(const int sv[2])
 {
-    CHECK(close(sv[0]));
     int fd = receive_descriptor(sv[1], 0);
 
     say_cloexec("the descriptor", fd);
-    execute(sv[1], fd);
+    execute(sv, fd);
 }
 
 static void receive_with_cloexec_and_execute(const int sv[2])
 {
-    CHECK(close(sv[0]));
     int fd = receive_descriptor(sv[1], MSG_CMSG_CLOEXEC);
 
     say_cloexec("the descriptor", fd);
-    execute(sv[1], fd);
+    execute(sv, fd);
 }
 
 /* All that the new program knows is the number. */

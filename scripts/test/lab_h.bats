@@ -186,6 +186,7 @@ leave_early() {
     plant 'as_ordinary_user(); need_own_directory(); step("Who?");' '1. Who?'
     passes by_hand env
     mkdir -m 555 "$box/shut"
+    # shellcheck disable=SC2016 # it is expanded by the shell that it starts
     yields 77 bash -c 'cd "$1" && exec "$2"' sh "$box/shut" \
         "$box/the suite/build/90-planted"
     said 'this lab makes files here: run it in a directory of your own'
