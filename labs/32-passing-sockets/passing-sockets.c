@@ -3,9 +3,9 @@
  *
  * It makes a pair and sends one end to each of them. From then on the two talk
  * without the server. What is in the queue of an end waits for whoever has the
- * end, an end is open while it is on its way, and the other end is not told that
- * it has moved. So a server can also pass on a connection that it has accepted,
- * or the listener itself.
+ * end, an end is open while it is on its way, and the other end is not told
+ * that it has moved. So a server can also pass on a connection that it has
+ * accepted, or the listener itself.
  *
  *     ann ---- connection ---- server ---- connection ---- bob
  *      ^                      /      \                      ^
