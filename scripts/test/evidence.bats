@@ -15,7 +15,7 @@ without_call() {
 }
 
 @test "a line that names a call which was not made is found" {
-    command -v strace >/dev/null || skip 'strace is not installed'
+    needs_strace
     plant 'step("Who?"); int fd = CHECK(dup(0)); say("dup(0) = %d", fd > 0);
            CHECK(close(fd)); say("close(fd) = 0");
            step("And now?"); say("close(fd) = 0");' \
@@ -26,7 +26,7 @@ without_call() {
 }
 
 @test "each line of each lab that names a call has one behind it" {
-    command -v strace >/dev/null || skip 'strace is not installed'
+    needs_strace
     cp -R "$origin/labs" "$origin/expected" .
     local skipped=()
     for lab in labs/*/; do
