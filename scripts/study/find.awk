@@ -7,7 +7,8 @@
 # lines of evidence under their questions, then the answers to these questions,
 # and the other answers that have what is wanted. If there is nothing of these,
 # prints the paragraphs that have it. Fails if there are none, either. With
-# places=1 it does not print answers and paragraphs, but only where they are.
+# places=1 it does not print answers and paragraphs, but only where they are,
+# and with places=2 no evidence, either.
 
 function has_wanted(words,    i) {
     gsub(/[`*]/, "", words)
@@ -21,11 +22,11 @@ function has_wanted(words,    i) {
 
 # A question, once, and a line of evidence, once below it.
 function show_evidence(line) {
-    if (!(step in hit))
-        printf "%s%s, %s\n", hits++ ? "\n" : "", title, question
-    shown = 1
-    if (line != question && !((step, line) in hit))
+    if (places < 2 && !(step in hit))
+        printf "%s%s, %s\n", shown++ ? "\n" : "", title, question
+    if (places < 2 && line != question && !((step, line) in hit))
         print line
+    hits++
     hit[step] = hit[step, line] = 1
 }
 

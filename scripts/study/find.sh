@@ -116,13 +116,14 @@ show() {
         [[ -n $rows ]]
         return
     }
-    if [[ -n ${ALL-} ]] || (($(wc -l <<<"$found") <= most)); then
+    [[ -z ${ALL-} ]] && (($(wc -l <<<"$found") > most)) || {
         printf '%s\n' "$found"
-    else
-        search "$1" 1
-        printf '\nnext: %s\n' \
-            'more words find less: WHAT="EAGAIN connect"; ALL=1 shows all'
-    fi
+        return
+    }
+    found=$(search "$1" 1)
+    (($(wc -l <<<"$found") <= most)) || found=$(search "$1" 2)
+    printf '%s\n\nnext: %s\n' "$found" \
+        'more words find less: WHAT="EAGAIN connect"; ALL=1 shows all'
 }
 
 # The words of the labs that have $1 in them, or that one might have meant: they

@@ -145,7 +145,7 @@ END
     [[ $output == '- 100 % of them: Nobody has closed them. Lab 90, step 2.' ]]
 }
 
-@test "find: of much, the evidence first, and only the places of the answers" {
+@test "find: of much, only the places of the answers, then of the evidence" {
     plant_pages
     printf '   Line %d.\n' {1..60} >sixty
     sed -i '/^1. \*/r sixty' labs/90-new/answers.md
@@ -175,6 +175,12 @@ next: more words find less: WHAT="EAGAIN connect"; ALL=1 shows all' ]]
     said 'ALL=yes: want 1'
     fails make -s find WHAT=nowhere ALL=1
     said 'nothing in the labs has "nowhere"'
+    printf 'eve       recv(%d) = 1\n' {1..60} >>expected/91-old.txt
+    passes make -s find WHAT=recv
+    [[ $output == $'The answers:\nlabs/90-new/answers.md: 1 2
+labs/91-old/answers.md: 1\n\nnext: '* ]]
+    passes make -s find WHAT=recv ALL=1
+    said 'eve       recv(60) = 1'
 }
 
 @test "find: words that are no phrase have to be in one place" {
