@@ -236,7 +236,7 @@ static void ask_then_receive(int type, int flags)
     if (!buf)
         fail("malloc(length)", __FILE__, __LINE__);
     int n = CHECK(recv(fd, buf, (size_t)length, 0));
-    say("recv(%d bytes) = %d \"%.*s\"", length, n, n, buf);
+    say("recv(length) = %d \"%.*s\"", n, n, buf);
     receive_rest(fd);
 
     free(buf);

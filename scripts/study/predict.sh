@@ -27,8 +27,10 @@ sheet() {
 
 # What stands at the top of a sheet.
 instructions() {
-    local error='EAGAIN will do'
+    local error='EAGAIN will do' list=
     ! is_minus_one_enough "$name" || error='EAGAIN or = -1 will do'
+    ! grep -qE ' = [0-9]+ \["' "$expected" ||
+        list=$'\n#     = [OK., ..]    these two buffers'
     if [[ -n ${ORDER-} ]]; then
         cat <<END
 # In which order will lab $number print these lines? In each step, put them in
@@ -39,7 +41,7 @@ END
 # What will lab $number print? Put a result in the place of each ?, as in
 #     = 3 "red"      these three bytes came; = red or = 3 will do
 #     = 0            nothing came, or it was done
-#     = -1 EAGAIN    it failed, with this error; = $error
+#     = -1 EAGAIN    it failed, with this error; = $error$list
 # A line may come several times, with the same result or with other ones: then
 # write it several times.
 END

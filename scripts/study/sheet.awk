@@ -93,12 +93,12 @@ function squeeze(text) {
     return text
 }
 
-# A line without quotes and capitals, and an error without -1. A text of 0 bytes
-# is 0.
+# A line without quotes, brackets and capitals, and an error without -1. A text
+# of 0 bytes is 0.
 function plain(line) {
     gsub(/([0-9]+ (bytes )?)?""/, "0", line)
     gsub(/-1 [Ee]/, "e", line)
-    gsub(/"/, "", line)
+    gsub(/["[\]]/, "", line)
     gsub(/ +,/, ",", line)
     return tolower(squeeze(line))
 }

@@ -216,6 +216,29 @@ it is:  bob       recv() = 0 ""'
     said '0 of 4 steps as predicted'
 }
 
+@test "the buffers of a list are what counts, without brackets, and not their bytes" {
+    plant_steps
+    printf '%s\n' '' '4. Which?' 'bob       recvmsg() = 4 ["OK..", "no"], flags: 0' \
+        >>"$box/said"
+    cp "$box/said" expected/90-planted.txt
+    passes predict
+    grep -qxF '#     = [OK., ..]    these two buffers' "$paper"
+    for list in '["OK..", "no"]' '[OK.., no]' '4 OK.., no'; do
+        fill_in "s/= 4 .*\]/= $list/"
+        passes predict
+        said '4 of 4 steps as predicted'
+    done
+    for list in '[OK.., on]' '4'; do
+        fill_in "s/= 4 .*\]/= $list/"
+        passes predict
+        said '3 of 4 steps as predicted'
+    done
+    sed -i '/\[/d' expected/90-planted.txt
+    rm "$paper"
+    passes predict
+    ! grep -q 'these two buffers' "$paper"
+}
+
 @test "-1 is enough for an error where the README says so, and only there" {
     plant_steps
     fill_in 's/-1 EPIPE/-1/'
