@@ -136,7 +136,7 @@ static void say_socket_files(void)
     if (errno != 0)
         fail("readdir()", __FILE__, __LINE__);
     CHECK(closedir(directory));
-    say("socket files in this directory: %d", files);
+    say("number of socket files in this directory: %d", files);
 }
 
 /* /proc/net/unix has a line for each Unix socket. The seventh word of a line is
@@ -158,7 +158,7 @@ static void say_name_in_proc(int fd)
         int words =
             sscanf(line, "%*s %*s %*s %*s %*s %*s %lu %127s", &inode, name);
         if (words == 2 && inode == status.st_ino)
-            say("/proc/net/unix has: %s", masked(name));
+            say("/proc/net/unix shows: %s", masked(name));
     }
     if (ferror(table))
         fail("fgets()", __FILE__, __LINE__);
