@@ -104,14 +104,17 @@ explain() {
     fi
 }
 
-# After a good run: which lab comes next.
+# After a good run: which lab comes next. Who has seen one step has not seen all.
 say_next() {
     local lab found=
+    if [[ -n ${STEP-} ]]; then
+        echo "next: labs/$name/README.md, or another step"
+        return
+    fi
     for lab in "$suite"/labs/[0-9]*/; do
         lab=$(basename -- "$lab")
         if [[ -n $found ]]; then
-            echo "next: labs/$name/answers.md, then" \
-                "make lab-$((10#${lab%%-*})) (${lab#*-})"
+            echo "next: labs/$name/answers.md, then labs/$lab/README.md"
             return
         fi
         [[ $lab != "$name" ]] || found=yes
@@ -192,7 +195,7 @@ main() {
     [[ ! -e $expected ]] || wanted=$(masked "$expected")
     why=$(complaint "$status")
     if [[ -z $why ]]; then
-        verdict ok "$title"
+        verdict ok "$title${STEP:+, all its steps}"
         [[ -z $live ]] || say_next
         exit 0
     fi
