@@ -33,15 +33,16 @@ fault_of() {
     cksum <"$work/$1.diff" | cut -d ' ' -f 1
 }
 
-# Prints the copy, as edit $1 has made it, as it is handed out.
+# Prints the copy, as edit $1 has made it, as it is handed out: two empty lines
+# in a row would tell where something was taken out.
 marked_copy() {
-    cat "$copy"
-    echo "// Handed out by make mend-$number, with fault $(fault_of "$1")."
+    cat -s "$copy"
+    echo "// Handed out by make mend-$number. Leave this line: $(fault_of "$1")."
 }
 
 # The faults of the programs in these files, or on standard input.
 faults_in() {
-    sed -n 's/^\/\/ Handed out by .*, with fault \([0-9]*\)\..*/\1/p' "$@"
+    sed -n 's/^\/\/ Handed out by .*: \([0-9]*\)\..*/\1/p' "$@"
 }
 
 # Sets edit to the one that is in program $1, and makes it in the copy. Fails if
@@ -124,7 +125,8 @@ hand_out() {
     plainly "$work/said"
     echo
     echo "next: there is one fault in $shown;"
-    echo "      mend it there, and type make mend-$number (HINT=1 helps)"
+    echo "      mend it there, and type make mend-$number (HINT=1 helps)."
+    echo '      It is mended when it prints what is expected, to the letter.'
 }
 
 # Was nothing changed in $1 since it was handed out?
@@ -162,8 +164,8 @@ judge() {
     is_mended "$file" || status=$?
     if ((status == 0)); then
         echo "ok - $title: mended"
-        echo "next: make shake-$number MENDED=1 (or was it luck?)"
-        echo "      make mend-$number AGAIN=1 (another fault)"
+        echo "next: make mend-$number AGAIN=1 (another fault)"
+        echo "      make shake-$number MENDED=1 (was it luck? this needs strace)"
         exit 0
     elif [[ -n $found ]]; then
         cat "$work/said"
@@ -241,7 +243,7 @@ hint_step() {
     echo
     answer "$step"
     echo
-    echo 'next: HINT=2 says what was changed'
+    echo 'next: HINT=2 shows what the page says of this fault'
 }
 
 # What was changed, in words or in lines.
@@ -256,7 +258,7 @@ hint_edit() {
     else
         echo 'Lines with - were taken out of the program, those with + put in:'
         diff -U 3 --label "labs/$name/$slug.c" --label "$shown" \
-            "$source" "$copy" || true
+            "$source" <(cat -s "$copy") || true
     fi
 }
 

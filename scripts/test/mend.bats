@@ -71,6 +71,15 @@ mend() {
     scripts/study/mend.sh labs/90-planted
 }
 
+@test "mend: the empty lines do not tell where something was taken out" {
+    plant_faults
+    sed -i 's/^.*say("again = 1");/\n&\n/' labs/90-planted/planted.c
+    EDIT=2 passes mend
+    said 'It is mended when it prints what is expected, to the letter.'
+    ! grep -q again "$file"
+    cmp "$file" <(cat -s "$file")
+}
+
 # Mends the program of lab 90, and leaves its last line.
 undo() {
     local mark
