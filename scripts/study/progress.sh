@@ -3,7 +3,7 @@
 #
 # usage: scripts/study/progress.sh
 #
-# Prints a line for each lab: how many steps its sheets in work/ (see
+# Prints a line for each lab that was begun: how many steps its sheets in work/ (see
 # predict.sh) predict as expected/ has them, and how many of the programs to
 # mend that are there (work/NN-slug/*slug*.c, see mend.sh) print what is
 # expected. These files are all that is known of a student; none is written.
@@ -120,22 +120,28 @@ say_next() {
 
 main() {
     (($# == 0)) || refuse 'usage: scripts/study/progress.sh'
-    local lab order damaged=()
+    local lab order others=0 damaged=()
     declare -gA blanks handed mended at_hand
     mapfile -t labs < <(cd "$suite/labs" && printf '%s\n' [0-9][0-9]-*)
     try_programs
-    printf '%-26s%-17s%-17s%s\n' lab predicted 'put in order' mended
+    printf '%-26s%-17s%-17s%s\n' lab predicted 'put in order' \
+        'mended, of those handed out'
     for lab in "${labs[@]}"; do
         blanks[$lab]=$(counts "$lab" prediction.txt '')
         order=$(counts "$lab" order.txt 1)
         [[ ${blanks[$lab]} != damaged ]] || damaged+=("$lab/prediction.txt")
         [[ $order != damaged ]] || damaged+=("$lab/order.txt")
+        if [[ -z ${blanks[$lab]}$order${handed[$lab]-} ]]; then
+            ((++others))
+            continue
+        fi
         # shellcheck disable=SC2086 # numbers, if anything
         printf '%-26s%-17s%-17s%s\n' "${lab/-/ }" "$(field ${blanks[$lab]})" \
             "$(field $order)" \
             "$(field ${handed[$lab]+"${handed[$lab]}" "${mended[$lab]-0}"})"
     done
     echo
+    ((others == 0)) || printf 'labs not begun: %s\n\n' "$others"
     if ((${#damaged[@]} > 0)); then
         printf 'progress.sh: work/%s: damaged; repair it, or rename it\n' \
             "${damaged[@]}" >&2
