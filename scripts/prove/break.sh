@@ -27,6 +27,7 @@ show() {
     cat "$work/$1.diff"
     echo
     plainly "$work/said"
+    echo
     echo "Why: labs/$name/answers.md, \"What the edits do\", edit $1"
 }
 
