@@ -25,12 +25,15 @@ sheet() {
     sheet_of "$name" "$1" order="${ORDER-}" only="$2" "${@:3}"
 }
 
+# Prints the rest of the arguments if a line that is expected fits pattern $1.
+if_expected() {
+    ! grep -qE -e "$1" "$expected" || printf '%s\n' "${@:2}"
+}
+
 # What stands at the top of a sheet.
 instructions() {
-    local error='EAGAIN will do' list=
+    local error='EAGAIN will do, -1 will not'
     ! is_minus_one_enough "$name" || error='EAGAIN or = -1 will do'
-    ! grep -qE ' = [0-9]+ \["' "$expected" ||
-        list=$'\n#     = [OK., ..]    these two buffers'
     if [[ -n ${ORDER-} ]]; then
         cat <<END
 # In which order will lab $number print these lines? In each step, put them in
@@ -41,10 +44,15 @@ END
 # What will lab $number print? Put a result in the place of each ?, as in
 #     = 3 "red"      these three bytes came; = red or = 3 will do
 #     = 0            nothing came, or it was done
-#     = -1 EAGAIN    it failed, with this error; = $error$list
-# A line may come several times, with the same result or with other ones: then
-# write it several times.
+#     = -1 EAGAIN    it failed, with this error; = $error
 END
+        if_expected ' = [0-9]+ \["' '#     = [OK., ..]    these two buffers'
+        if_expected 'from ""|-> ""' '#     ""             no name'
+        cat <<END
+# Lines in a row that have become the same are one line here. If you think that
+# the lab prints such a line several times, copy it, with a result each time.
+END
+        if_expected '^~' '# In a line that begins with ~ leave # as it is: it is measured.'
     fi
     echo '# A line that begins with # is yours: why do you think so?'
 }
@@ -65,17 +73,18 @@ hand_out() {
     say_handed_out "$(grep -c '^[0-9]*\. ' "$paper")"
 }
 
-# What to do with a sheet of $1 steps. "Run" says how to read the lines.
+# What to do with a sheet of $1 steps. "Run" says how to read the lines. That of
+# ORDER=1 is for those who have seen them.
 say_handed_out() {
-    local what='to predict' how='fill in the sheet'
     if [[ -n ${ORDER-} ]]; then
-        what='to put in order'
-        how='put the lines of each step in their order'
+        echo "$shown: steps to put in order: $1"
+        echo 'next: put the lines of each step in their order, and type this again'
+        return
     fi
-    echo "$shown: steps $what: $1"
+    echo "$shown: steps to predict: $1"
     echo "next: read labs/$name/README.md up to \"Break it\","
     echo "      but do not run the lab yet: \"Run\" says how to read the lines;"
-    echo "      $how, and type this again"
+    echo '      fill in the sheet, and type this again'
 }
 
 # Runs program $1, and leaves what it printed, masked, in $work/is. Ends the
@@ -112,6 +121,23 @@ verdicts() {
     echo "$verdicts"
 }
 
+# What was predicted of step $1 and what is, as diff has it.
+differences() {
+    local beside
+    beside=$(sheet beside "$1" "$work/is" "$paper")
+    if [[ -n $beside ]]; then
+        echo "$beside"
+    else
+        diff -U 9999 <(sheet you "$1" "$work/is" "$paper") \
+            <(sheet is "$1" "$work/is" "$paper") | sed '1,3d' || true
+    fi
+}
+
+# In 80 columns; what is left of a line stands below its result.
+fold_lines() {
+    sed "$1" | fold -s -w 80 | sed -E '/^(you:   |it is: |       )/!s/^/            /'
+}
+
 # Shows step $1, on which the verdict is $2.
 show_step() {
     echo
@@ -119,17 +145,14 @@ show_step() {
     case $2 in
         right) echo '        as predicted' ;;
         'right short')
-            echo '        as predicted; in full:'
-            sheet is "$1" "$work/is" "$paper" | sed 's/^/        /' |
-                fold -s -w 80
+            echo '        as predicted; as it is printed:'
+            sheet is "$1" "$work/is" "$paper" | fold_lines 's/^/        /'
             ;;
         open) echo '        not predicted yet' ;;
         given) echo '        nothing to predict' ;;
         *)
-            diff -U 9999 <(sheet you "$1" "$work/is" "$paper") \
-                <(sheet is "$1" "$work/is" "$paper") |
-                sed '1,3d; s/^-/you:    /; s/^+/it is:  /; s/^ /        /' |
-                fold -s -w 80 || true
+            differences "$1" |
+                fold_lines 's/^-/you:    /; s/^+/it is:  /; s/^ /        /'
             ;;
     esac
 }

@@ -3,7 +3,7 @@
 # usage: awk -v show=sheet [-v order=1] -f sheet.awk OUTPUT
 #        awk -v show=verdicts [-v order=1] [-v minus_one=1] -f sheet.awk \
 #            OUTPUT SHEET
-#        awk -v show=you -v only=3 -f sheet.awk OUTPUT SHEET
+#        awk -v show=beside -v only=3 -f sheet.awk OUTPUT SHEET
 #
 # OUTPUT is what a lab printed, masked. A sheet is OUTPUT without its results,
 # or, with order=1, with the lines of each step in another order. "verdicts" has
@@ -11,7 +11,8 @@
 # wrong, open (as it was handed out) or given (there was nothing to predict); or
 # one line that says "damaged" and why. "you" and "is" are the lines of one step
 # in the sheet and in OUTPUT; two lines that mean the same are written the same
-# there. With minus_one=1, -1 is as good as an error.
+# there. "beside" has each line of the one beside that of the other, or nothing
+# if they have not as many. With minus_one=1, -1 is as good as an error.
 
 # A line without what matches the pattern: a text, a list, the arguments of a
 # call are not to be taken apart. unstash() puts them back.
@@ -65,10 +66,22 @@ function without_result(part,    label, value, result) {
     return label result
 }
 
+# The name of the call that a line of evidence begins with, if there is one.
+function call_in(line) {
+    sub(/^[^ ]+ +/, "", line)
+    return match(line, /^[a-z]+\(/) ? substr(line, 1, RLENGTH - 1) : ""
+}
+
+# Is this a call that only prepares, or cleans up, and succeeds?
+function prepares(line) {
+    return line ~ /\) = 0$/ && !(call_in(line) in failed) && call_in(line) ~ \
+        /^(socketpair|close|unlink|listen|mount|chdir|f?chmod|symlink|setrlimit)$/
+}
+
 # A line of evidence with a ? for each result. What is about to happen has none,
-# and nobody can know what will be measured.
+# and nobody can know what will be measured. What prepares is no question.
 function blank(line,    head, tail, end) {
-    if (line ~ /\.\.\.$/ || line ~ /^~/)
+    if (line ~ /\.\.\.$/ || line ~ /^~/ || prepares(line))
         return line
     line = stash(line, "\"([^\"\\\\]|\\\\.)*\"", "\001")
     line = stash(line, "[^ ]\\([^()]*\\)", "\002")
@@ -181,6 +194,17 @@ function hand_out_order(step,    i, j, n, line) {
         add("handed", step, line[i % n + 1])
 }
 
+# What was predicted and what is, line by line.
+function beside(step,    i, n, m, you, is) {
+    n = split(lines["you", step], you, "\n") - 1
+    m = split(lines["is", step], is, "\n") - 1
+    for (i = 1; i <= n && n == m; i++)
+        if (you[i] == is[i])
+            print " " is[i]
+        else
+            print "-" you[i] "\n+" is[i]
+}
+
 function hand_out(step) {
     if (order)
         hand_out_order(step)
@@ -220,7 +244,11 @@ step == "" { next }
 
 { add(sheet, step, $0) }
 
-sheet == "is" { evidence[step, ++count[step]] = $0 }
+sheet == "is" {
+    evidence[step, ++count[step]] = $0
+    if ($0 !~ /\) = 0$/)
+        failed[call_in($0)] = 1
+}
 
 END {
     if (!("sheet" in steps))
@@ -239,7 +267,9 @@ END {
         else if (show == "sheet") {
             hand_out(step)
             printf "\n%s\n%s", question[step], lines["handed", step]
-        } else if (step == only)
+        } else if (step == only && show == "beside")
+            beside(step)
+        else if (step == only)
             printf "%s", lines[show, step]
     }
 }

@@ -86,7 +86,8 @@ predict() {
     for answers in "$origin"/labs/*/answers.md; do
         name=$(basename "$(dirname "$answers")")
         sheet sheet '' "$origin/expected/$name.txt" >untouched
-        odd=$(grep -vE '^$|^[0-9]+\. |^~|\.\.\.$|\?$|\?[ ,)]' untouched || true)
+        odd=$(grep -vE '^$|^[0-9]+\. |^~|\.\.\.$|\) = 0$|\?$|\?[ ,)]' untouched ||
+            true)
         [[ -z $odd ]] || {
             echo "$name: nothing to predict in: $odd"
             return 1
@@ -94,15 +95,48 @@ predict() {
     done
 }
 
-@test "of each lab: no result is on its sheet" {
+# A call that prepares is given only where each of this lab succeeds.
+@test "of each lab: no result is on its sheet, but of calls that prepare" {
     for expected in "$origin"/expected/*.txt; do
         sheet sheet '' "$expected" >untouched
-        result=$(grep -vE '^~|\.\.\.$' untouched | grep -E ' = [^?]' || true)
+        given=$(sed -nE 's/^[^ ]+ +([a-z]+)\(.*\) = 0$/\1/p' untouched | sort -u |
+            paste -sd '|')
+        [[ $given =~ ^((socketpair|close|unlink|listen|mount|chdir|f?chmod|symlink|setrlimit)(\||$))*$ ]]
+        [[ -z $given ]] || ! grep -E "^[^ ]+ +($given)\(.* = -1" "$expected"
+        result=$(grep -vE '^~|\.\.\.$' untouched | grep -E ' = [^?]' |
+            grep -vE " ($given)\(" || true)
         [[ -z $result ]] || {
             echo "$expected: $result"
             return 1
         }
     done
+}
+
+@test "what prepares is given, and is a question where it fails once" {
+    plant_steps
+    printf '%s\n' '' '4. Ready?' 'bob       close(fd) = 0' 'bob       bind(fd) = 0' \
+        >>expected/90-planted.txt
+    passes predict
+    grep -qx 'bob       close(fd) = 0' "$paper"
+    grep -qx 'bob       bind(fd) = ?' "$paper"
+    rm "$paper"
+    echo 'bob       close(fd) = -1 EBADF' >>expected/90-planted.txt
+    passes predict
+    [[ $(grep -cx 'bob       close(fd) = ?' "$paper") == 2 ]]
+    ! grep -q 'close(fd) = 0' "$paper"
+}
+
+@test "the top of a sheet says how to write what is in it, in 80 columns" {
+    plant_steps
+    passes predict
+    ! grep -qE 'no name|~' "$paper"
+    printf '%s\n' 'eve       recvfrom() = 2 "hi" from "", 0 bytes' '~eve      k = 7' \
+        >>expected/90-planted.txt
+    rm "$paper"
+    passes predict
+    grep -qxF '#     ""             no name' "$paper"
+    grep -qxF '# In a line that begins with ~ leave # as it is: it is measured.' "$paper"
+    ! grep -E '^#.{80}' "$paper"
 }
 
 @test "a sheet does not tell how many lines there are" {
@@ -182,7 +216,7 @@ fill_in() {
     passes predict
     said '3 of 3 steps as predicted'
     said $'2. How often?
-        as predicted; in full:
+        as predicted; as it is printed:
         bob       recv() = 2 "hi"
         bob       recv() = 3 "you"
         bob       recv() = 0 ""
@@ -195,7 +229,8 @@ fill_in() {
     passes predict
     said $'        bob       recv() = 2 "hi"
 you:    bob       recv() = 2
-        bob       recv() = 3 "you"
+it is:  bob       recv() = 3 "you"
+you:    bob       recv() = 3 "you"
 it is:  bob       recv() = 0 ""'
     said '2 of 3 steps as predicted'
 }
@@ -316,7 +351,7 @@ it is:  bob       recv() = 0 ""'
     passes predict
     sed -i 's/?$/7/' "$paper"
     passes predict
-    said 'word'
+    said $'\n            word word'
     fails grep -E '.{81}' <<<"$output"
 }
 
