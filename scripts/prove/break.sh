@@ -20,12 +20,19 @@ scripts=$(cd "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
 # shellcheck source=scripts/edits.bash
 . "$scripts/edits.bash"
 
-# What edit $1 asks, is, and does.
+# What edit $1 asks, and is.
 show() {
     sed '/^$/d' "$work/$1.question"
     echo
     cat "$work/$1.diff"
     echo
+    echo 'Making this edit, and running the lab: this takes ten seconds if it' \
+        'hangs ...'
+    echo
+}
+
+# What edit $1 has done.
+show_difference() {
     plainly "$work/said"
     echo
     echo "Why: labs/$name/answers.md, \"What the edits do\", edit $1"
@@ -42,8 +49,9 @@ main() {
 
     if [[ -n ${EDIT-} ]]; then
         extract_wanted
-        wrong=$(try "$EDIT")
         show "$EDIT"
+        wrong=$(try "$EDIT")
+        show_difference "$EDIT"
         [[ -z $wrong ]] || echo "not ok - $title: edit $EDIT: $wrong"
         [[ -z $wrong ]]
         return
