@@ -30,7 +30,7 @@ export scripts TMPDIR=$work
 
 # Says why nothing can be injected here, if so.
 no_injection() {
-    no_strace --seccomp-bpf -e inject=close:delay_exit=1:when=1
+    no_strace --seccomp-bpf -e trace=close -e inject=close:delay_exit=1:when=1
 }
 
 # Ends the script then, as skipped. That strace is missing is no reason to skip:
