@@ -81,7 +81,8 @@ function prepares(line) {
 # A line of evidence with a ? for each result. What is about to happen has none,
 # and nobody can know what will be measured. What prepares is no question.
 function blank(line,    head, tail, end) {
-    if (line ~ /\.\.\.$/ || line ~ /^~/ || prepares(line))
+    if (line ~ /\.\.\.$/ || line ~ /^~/ || prepares(line) ||
+        sub(/ -> (exited|killed): [^ ]+$/, " -> ?", line))
         return line
     line = stash(line, "\"([^\"\\\\]|\\\\.)*\"", "\001")
     line = stash(line, "[^ ]\\([^()]*\\)", "\002")

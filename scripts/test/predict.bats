@@ -131,9 +131,11 @@ predict() {
     passes predict
     ! grep -qE 'no name|~' "$paper"
     printf '%s\n' 'eve       recvfrom() = 2 "hi" from "", 0 bytes' '~eve      k = 7' \
-        >>expected/90-planted.txt
+        'eve       waitpid(bob) -> killed: SIGKILL' >>expected/90-planted.txt
     rm "$paper"
     passes predict
+    grep -qxF 'eve       waitpid(bob) -> ?' "$paper"
+    grep -qF '#     -> exited: 0   it has ended by itself' "$paper"
     grep -qxF '#     ""             no name' "$paper"
     grep -qxF '# In a line that begins with ~ leave # as it is: it is measured.' "$paper"
     ! grep -E '^#.{80}' "$paper"
