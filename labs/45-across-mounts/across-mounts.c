@@ -236,10 +236,10 @@ static void server_starts_anew(void)
     wait_at(gate[0]);
 
     CHECK(close(listener));
-    try_to_unlink(server_path);
-    listener = CHECK(socket(AF_UNIX, SOCK_STREAM, 0));
-    try_to_bind(listener, server_path);
-    CHECK(listen(listener, 8));
+    say("unlink(\"%s\") ...", server_path);
+    CHECK(unlink(server_path));
+    say("bind(\"%s\") ...", server_path);
+    listener = open_server(server_path);
     pass_on(gate[0]);
 
     reap(inside);
@@ -338,9 +338,8 @@ static void read_only(void)
 
 static void change_root(const char *directory)
 {
-    int result = CHECK(chroot(directory));
-
-    say("chroot(\"%s\") = %d", directory, result);
+    say("chroot(\"%s\") ...", directory);
+    CHECK(chroot(directory));
 }
 
 /* At first the process is still in the directory in which it was. */

@@ -141,9 +141,9 @@ static _Noreturn void run_ann(void)
 
 static int accept_ann(int listener)
 {
+    say("accept(listener) ...");
     int to_ann = CHECK(accept(listener, NULL, NULL));
 
-    say("accept(listener) -> to_ann");
     return to_ann;
 }
 
@@ -172,10 +172,17 @@ static void wait_for(pid_t child, const char *name)
         say("waitpid(%s) -> status: %d", name, status);
 }
 
+/* Waits for ann, who ends by herself. Then her pid is free. */
+static void wait_for_ann(void)
+{
+    say("waitpid(ann) ...");
+    reap(ann);
+}
+
 static void end_ann(int to_ann)
 {
     CHECK(send(to_ann, "x", 1, 0));
-    wait_for(ann, "ann");
+    wait_for_ann();
 }
 
 /* bob is no client. He waits until the other end of a pair is closed. */
@@ -207,7 +214,7 @@ static int start_bob(void)
         run_bob(sv[1]);
     }
     CHECK(close(sv[1]));
-    say("fork() -> bob, pid: %s", pid_text(bob));
+    say("fork() -> pid: %s", pid_text(bob));
     return sv[0];
 }
 
@@ -285,10 +292,10 @@ static void ended(void)
     pid_t pid = say_peer_pid(to_ann);
 
     CHECK(send(to_ann, "x", 1, 0));
+    say("waitid(ann, WNOWAIT) ...");
     CHECK(waitid(P_PID, (id_t)ann, &info, WEXITED | WNOWAIT));
-    say("waitid(ann, WNOWAIT) -> exited: %d", info.si_status);
     look_for(pid);
-    wait_for(ann, "ann");
+    wait_for_ann();
     look_for(pid);
     say_peer_pid(to_ann);
 

@@ -546,7 +546,7 @@ static void ask_without_reading(struct server *server, int eve)
         CHECK(send(eve, request, strlen(request), 0));
         serve_round(server);
     }
-    say("answers to eve, each with a descriptor: %d", server->files_sent);
+    say("number of answers to eve with a descriptor: %d", server->files_sent);
 }
 
 /* eve reads none of her answers. Then bob asks for one file. The server closes

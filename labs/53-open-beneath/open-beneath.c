@@ -128,7 +128,7 @@ static int open_directory(int at, const char *name)
             name, error_name(error));
         return refuse(error);
     }
-    say("openat(at, \"%s\", O_PATH | O_DIRECTORY | O_NOFOLLOW) -> next", name);
+    say("openat(at, \"%s\", O_PATH | O_DIRECTORY | O_NOFOLLOW) = next", name);
     return next;
 }
 
@@ -144,7 +144,7 @@ static int open_file(int at, const char *name)
             error_name(error));
         return refuse(error);
     }
-    say("openat(at, \"%s\", O_RDONLY | O_NOFOLLOW) -> file", name);
+    say("openat(at, \"%s\", O_RDONLY | O_NOFOLLOW) = file", name);
     return file;
 }
 
@@ -365,7 +365,7 @@ static void hand_out_a_directory(void)
     struct server beneath = start_server("beneath", open_beneath);
     try_to_open_diary();
     int notes = CHECK(ask(&beneath, "notes"));
-    say("ask(%s, \"notes\") -> notes", beneath.name);
+    say("ask(%s, \"notes\") = notes", beneath.name);
     int file = CHECK(openat(notes, "../../diary", O_RDONLY | O_CLOEXEC));
     read_file("read(openat(notes, \"../../diary\"))", file);
     CHECK(close(notes));
