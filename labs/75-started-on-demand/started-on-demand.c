@@ -305,7 +305,7 @@ static void wait_for_status(pid_t server, int wanted)
     role("manager");
     CHECK(waitpid(server, &status, 0));
     if (WIFEXITED(status))
-        say("waitpid(server) -> status: %d", WEXITSTATUS(status));
+        say("waitpid(server) -> exited: %d", WEXITSTATUS(status));
     if (!WIFEXITED(status) || WEXITSTATUS(status) != wanted) {
         fprintf(stderr, "step %d: the server has not ended with status %d\n",
                 lab_step, wanted);
@@ -389,7 +389,7 @@ static void wait_for_crash(pid_t first)
     CHECK(waitpid(first, &status, 0));
     if (!WIFSIGNALED(status))
         _exit(EXIT_FAILURE);
-    say("waitpid(first) -> signal: %s",
+    say("waitpid(first) -> killed: %s",
         WTERMSIG(status) == SIGKILL ? "SIGKILL" : "another one");
 }
 

@@ -174,8 +174,8 @@ static void poll_both(int listener, int to_ann)
     role("server");
     int ready = CHECK(poll(both, ARRAY_LEN(both), 0));
     say("poll(listener, to_ann) = %d%s%s", ready,
-        both[0].revents & POLLIN ? ", listener: POLLIN" : "",
-        both[1].revents & POLLIN ? ", to_ann: POLLIN" : "");
+        both[0].revents & POLLIN ? " \"listener\" POLLIN" : "",
+        both[1].revents & POLLIN ? " \"to_ann\" POLLIN" : "");
 }
 
 /* Not only accept() needs a number. */
@@ -191,7 +191,7 @@ static void open_file(void)
 {
     role("server");
     int file = CHECK(open("/dev/null", O_RDONLY | O_CLOEXEC));
-    say("open(\"/dev/null\") -> file");
+    say("open(\"/dev/null\") = file");
     CHECK(close(file));
 }
 
@@ -296,7 +296,7 @@ static int turn_away(int listener, int spare)
         "%d",
         given, closed);
     spare = CHECK(open("/dev/null", O_RDONLY | O_CLOEXEC));
-    say("open(\"/dev/null\") -> spare");
+    say("open(\"/dev/null\") = spare");
     return spare;
 }
 
@@ -310,7 +310,7 @@ static void keep_a_spare(void)
 
     allow_more(listener, 1);
     int spare = CHECK(open("/dev/null", O_RDONLY | O_CLOEXEC));
-    say("open(\"/dev/null\") -> spare");
+    say("open(\"/dev/null\") = spare");
     connect_to_server("bob", bob, "cake");
     connect_to_server("carol", carol, NULL);
     fail_to_accept(listener);

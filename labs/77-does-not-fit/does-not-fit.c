@@ -13,6 +13,7 @@
  *
  * See unix(7), socket(2), connect(2), listen(2), accept(2), send(2).
  */
+#define _GNU_SOURCE    // for accept4()
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -171,16 +172,21 @@ static void try_sendto(const char *name, int fd, const char *text,
     say("sendto(%s, \"%s\", \"%s\") = %s", name, text, path, result);
 }
 
+/* What this server has got, if it has got anything. */
 static void receive(const char *server, int fd)
 {
     char text[64];    // longer than any text that is sent here
 
     role(server);
-    int n = CHECK(recv(fd, text, sizeof(text), 0));
-    say("recv() = %d \"%.*s\"", n, n, text);
+    ssize_t n = recv(fd, text, sizeof(text), 0);
+    if (n > 0)
+        say("recv() = %d \"%.*s\"", (int)n, (int)n, text);
+    else
+        say("recv() = %s", text_of(n, EAGAIN, "recv()"));
 }
 
-/* Neither call sends anything, so there is nothing to receive. */
+/* The second server has no connection. So the text is with the first one, or
+ * nowhere. */
 static void address_on_stream(void)
 {
     int first = open_server(SOCK_STREAM, first_path);
@@ -190,10 +196,13 @@ static void address_on_stream(void)
     struct sockaddr_un address = address_of(first_path);
 
     CHECK(connect(to_first, (struct sockaddr *)&address, sizeof(address)));
+    int connection = CHECK(accept4(first, NULL, NULL, SOCK_NONBLOCK));
     role("stream");
     try_sendto("alone", alone, "for first", first_path, EOPNOTSUPP);
     try_sendto("to_first", to_first, "for second", second_path, EISCONN);
+    receive("first", connection);
 
+    CHECK(close(connection));
     CHECK(close(to_first));
     CHECK(close(alone));
     close_server(second, second_path);
@@ -209,7 +218,7 @@ static void address_on_seqpacket(void)
     struct sockaddr_un address = address_of(first_path);
 
     CHECK(connect(to_first, (struct sockaddr *)&address, sizeof(address)));
-    int connection = CHECK(accept(first, NULL, NULL));
+    int connection = CHECK(accept4(first, NULL, NULL, SOCK_NONBLOCK));
     role("seqpacket");
     try_sendto("alone", alone, "for first", first_path, ENOTCONN);
     try_sendto("to_first", to_first, "for second", second_path, 0);
@@ -236,11 +245,13 @@ static void address_on_datagram(void)
     receive("first", first);
     role("datagram");
     try_sendto("to_first", to_first, "for second", second_path, 0);
+    receive("first", first);
     receive("second", second);
     role("datagram");
     int n = CHECK(send(to_first, "again", strlen("again"), MSG_NOSIGNAL));
     say("send(to_first, \"again\") = %d", n);
     receive("first", first);
+    receive("second", second);
 
     CHECK(close(to_first));
     CHECK(close(alone));
@@ -290,7 +301,7 @@ static void try_socket(int family, int error)
         say("socket(SOCK_STREAM, IPPROTO_TCP) = %s", result);
         return;
     }
-    say("socket(SOCK_STREAM, IPPROTO_TCP) -> fd");
+    say("socket(SOCK_STREAM, IPPROTO_TCP) = fd");
     CHECK(close(fd));
 }
 
