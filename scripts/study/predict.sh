@@ -49,7 +49,7 @@ END
         if_expected ' = [0-9]+ \["' '#     = [OK., ..]    these two buffers'
         if_expected 'from ""|-> ""' '#     ""             no name'
         if_expected '-> (exited|killed): ' \
-            '#     -> exited: 0   it has ended by itself; or -> killed: SIGKILL'
+            '#     = exited: 0    the process has ended by itself; or = killed: SIGKILL'
         cat <<END
 # Lines in a row that have become the same are one line here. If you think that
 # the lab prints such a line several times, copy it, with a result each time.

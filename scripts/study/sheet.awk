@@ -112,6 +112,7 @@ function squeeze(text) {
 function plain(line) {
     gsub(/([0-9]+ (bytes )?)?""/, "0", line)
     gsub(/-1 [Ee]/, "e", line)
+    sub(/\) -> /, ") = ", line)
     gsub(/["[\]]/, "", line)
     gsub(/ +,/, ",", line)
     return tolower(squeeze(line))
@@ -166,13 +167,19 @@ function read_step(step,    i, j, n, line, taken) {
     }
 }
 
+# Only a call that succeeds has "->", so it would say too much on the sheet.
+function without_arrow(line) {
+    sub(/\) -> \?$/, ") = ?", line)
+    return line
+}
+
 # The step as it is handed out to be filled in: lines that have become the same
 # are one, because their number may be what is to be predicted.
 function hand_out_blanks(step,    i, line, last) {
     for (i = 1; i <= count[step]; i++) {
         line = blank(evidence[step, i])
         if (line != last || line == evidence[step, i])
-            add("handed", step, line)
+            add("handed", step, without_arrow(line))
         last = line
     }
 }
