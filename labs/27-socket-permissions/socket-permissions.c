@@ -50,7 +50,14 @@ static mode_t mode_of_socket(int fd)
     return status.st_mode & 07777;
 }
 
-/* umask() cannot fail. It returns the umask that was there before. */
+/* umask() cannot fail. It returns the umask that was there before, which is no
+ * question in steps 1 and 2. */
+static void set_umask(mode_t mask)
+{
+    say("umask(%#o) ...", mask);
+    umask(mask);
+}
+
 static mode_t change_umask(mode_t mask)
 {
     mode_t before = umask(mask);
@@ -59,13 +66,19 @@ static mode_t change_umask(mode_t mask)
     return before;
 }
 
+/* `old` is what change_umask() has returned. */
+static void set_umask_again(mode_t old)
+{
+    mode_t before = umask(old);
+
+    say("umask(old) = %#o", before);
+}
+
 static void change_socket(int fd, mode_t mode)
 {
-    mode_t before = mode_of_socket(fd);
     int changed = CHECK(fchmod(fd, mode));
 
-    say("fchmod(fd, %#o) = %d, socket: %#o => %#o", mode, changed, before,
-        mode_of_socket(fd));
+    say("fchmod(fd, %#o) = %d, socket: %#o", mode, changed, mode_of_socket(fd));
 }
 
 static void change_file(mode_t mode)
@@ -103,7 +116,7 @@ static void make_log_file(void)
     const mode_t wanted = 0666;
     int log = CHECK(open(log_path, O_CREAT | O_WRONLY, wanted));
 
-    say("open(\"%s\", O_CREAT, %#o) -> log, file: %#o", log_path, wanted,
+    say("open(\"%s\", O_CREAT, %#o), file: %#o", log_path, wanted,
         mode_of_file(log_path));
     CHECK(close(log));
     CHECK(unlink(log_path));
@@ -200,7 +213,7 @@ static void modes_and_umask(void)
     for (size_t i = 0; i < ARRAY_LEN(masks); i++) {
         int fd = open_socket(SOCK_STREAM);
 
-        change_umask(masks[i]);
+        set_umask(masks[i]);
         make_log_file();
         bind_server(fd, &server_address);
         close_server(fd, &server_address);
@@ -209,8 +222,8 @@ static void modes_and_umask(void)
 
 static void fchmod_before_bind(mode_t mode)
 {
+    say("socket(AF_UNIX, SOCK_STREAM) ...");
     int fd = open_socket(SOCK_STREAM);
-
     change_socket(fd, mode);
     bind_server(fd, &server_address);
 
@@ -221,8 +234,8 @@ static void fchmod_before_bind(mode_t mode)
  * the file. */
 static void fchmod_after_bind(mode_t mode)
 {
+    say("socket(AF_UNIX, SOCK_STREAM) ...");
     int fd = open_socket(SOCK_STREAM);
-
     bind_server(fd, &server_address);
     change_socket(fd, mode);
     say("stat(\"%s\"), file: %#o", server_address.sun_path,
@@ -307,7 +320,7 @@ static void *make_second_file(void *arg)
 
     CHECK(read(*to_first, &byte, 1));
     bind_server(fd, &second_address);
-    change_umask(old);
+    set_umask_again(old);
 
     close_server(fd, &second_address);
     return NULL;
@@ -329,7 +342,7 @@ static void two_threads_change_the_umask(void)
 
     CHECK(read(sv[0], &byte, 1));
     bind_server(fd, &first_address);
-    change_umask(old);
+    set_umask_again(old);
     CHECK(write(sv[0], &byte, 1));
 
     CHECK_PTHREAD(pthread_join(second, NULL));
@@ -350,7 +363,7 @@ int main(void)
     modes_and_umask();
 
     step("What does fchmod() on the socket change, before and after bind()?");
-    change_umask(022);
+    set_umask(022);
     fchmod_before_bind(0600);
     fchmod_before_bind(0666);
     fchmod_after_bind(0600);

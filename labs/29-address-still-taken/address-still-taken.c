@@ -130,8 +130,8 @@ static void set_option(int listener, int option, const char *name)
 {
     int on = 1;
 
-    int set = CHECK(setsockopt(listener, SOL_SOCKET, option, &on, sizeof(on)));
-    say("setsockopt(listener, %s) = %d", name, set);
+    say("setsockopt(listener, %s) ...", name);
+    CHECK(setsockopt(listener, SOL_SOCKET, option, &on, sizeof(on)));
 }
 
 /* The port to try next, in the order of this machine's bytes. */
@@ -147,7 +147,7 @@ static void choose_first_port(void)
 }
 
 /* Tries one port after the other: another program may have this one. */
-static int bind_to_free_port(int listener, struct address *server)
+static void bind_to_free_port(int listener, struct address *server)
 {
     int bound;
 
@@ -156,22 +156,21 @@ static int bind_to_free_port(int listener, struct address *server)
         bound = bind(listener, &server->any, server->length);
         next_port++;
     } while (bound == -1 && errno == EADDRINUSE);
-    return check(bound, "bind(listener)", __FILE__, __LINE__);
+    check(bound, "bind(listener)", __FILE__, __LINE__);
 }
 
 /* The first server, which must get the address. Afterwards *server is what it
- * has got. */
+ * has got. Whichever port that is, it is printed as P. */
 static void bind_first(int listener, struct address *server)
 {
-    int bound;
-
     if (server->any.sa_family == AF_INET) {
-        bound = bind_to_free_port(listener, server);
+        say("bind(127.0.0.1 port P) ...");
+        bind_to_free_port(listener, server);
         server_port = server->in.sin_port;
     } else {
-        bound = CHECK(bind(listener, &server->any, server->length));
+        say("bind(%s) ...", text_of(server));
+        CHECK(bind(listener, &server->any, server->length));
     }
-    say("bind(%s) = %d", text_of(server), bound);
 }
 
 static void try_to_bind(int listener, const struct address *server)
@@ -420,7 +419,10 @@ enum who { FIRST = 1, SECOND = 2, BOTH = FIRST | SECOND };
 static const char *name_of(enum who who)
 {
     static const char *const names[] = {
-        [FIRST] = "first", [SECOND] = "second", [BOTH] = "first and second"};
+        [FIRST] = "only the first server sets",
+        [SECOND] = "only the second server sets",
+        [BOTH] = "both servers set",
+    };
 
     return names[who];
 }
@@ -429,7 +431,7 @@ static const char *name_of(enum who who)
 static void with_reuse(struct address server, enum who who)
 {
     role("case");
-    say("SO_REUSEADDR is set by: %s", name_of(who));
+    say("%s SO_REUSEADDR ...", name_of(who));
     role("first");
     int first = new_socket(&server);
     if (who & FIRST)
@@ -438,7 +440,7 @@ static void with_reuse(struct address server, enum who who)
     CHECK(listen(first, 1));
     struct connection connection = connect_through(first, &server);
 
-    say("close(connection), then the client's, then close(listener) ...");
+    say("its own end, the client's end and the listener are closed ...");
     close_and_wait(connection.server);
     read_end(connection.client);
     close_and_wait(connection.client);

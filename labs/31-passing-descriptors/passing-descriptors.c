@@ -147,10 +147,10 @@ static const char *number_text(int number, int of_sender)
  * has both ends. */
 static void send_number(const int sv[2])
 {
+    say("open(\"%s\") ...", notes_path);
     int notes = CHECK(open(notes_path, O_RDONLY));
     CHECK(close(sv[1]));
 
-    say("open(\"%s\") = N", notes_path);
     say("write(the number N), then sendmsg([%s]) ...", notes_path);
     CHECK(write(sv[0], &notes, sizeof(notes)));
     send_descriptor(sv[0], notes);
@@ -163,7 +163,6 @@ static int receive_number(int to_sender)
 
     if (n != sizeof(number))
         _exit(EXIT_FAILURE);    // not expected: all was written at once
-    say("read() = %d, the number N", n);
     return number;
 }
 
@@ -234,8 +233,8 @@ static void receive_and_read(const int sv[2])
     CHECK(close(sv[0]));
     int fd = receive_descriptor(sv[1], MSG_CMSG_CLOEXEC);
 
+    say("open(\"%s\") ...", notes_path);
     int own = CHECK(open(notes_path, O_RDONLY));
-    say("open(\"%s\") = own", notes_path);
     read_word("own", own);
     read_word("the descriptor", fd);
 
@@ -285,8 +284,8 @@ static void set_nonblock(const int sv[2])
     int fd = receive_descriptor(sv[1], MSG_CMSG_CLOEXEC);
 
     int flags = CHECK(fcntl(fd, F_GETFL));
-    int set = CHECK(fcntl(fd, F_SETFL, flags | O_NONBLOCK));
-    say("fcntl(the descriptor, F_SETFL, O_NONBLOCK) = %d", set);
+    say("fcntl(the descriptor, F_SETFL, O_NONBLOCK) ...");
+    CHECK(fcntl(fd, F_SETFL, flags | O_NONBLOCK));
 }
 
 static void whose_flag(void)
@@ -328,7 +327,8 @@ static void open_by_name(void)
 }
 
 /* The name in /proc leads to the file of the descriptor, wherever the file is.
- * M is the receiver's number. */
+ * M is the receiver's number. If open() has succeeded, write() must, too: this
+ * is another open file, and one that may be written to. */
 static void open_by_number(int fd)
 {
     char path[32];
@@ -340,9 +340,8 @@ static void open_by_number(int fd)
         return;
     }
     check(own, "open()", __FILE__, __LINE__);
+    CHECK(write(own, "!", 1));
     say("open(\"/proc/self/fd/M\", O_WRONLY) = own");
-    int n = CHECK(write(own, "!", 1));
-    say("write(own, \"!\") = %d", n);
 }
 
 /* Root may open every file, so the receiver gives up what lets root do so. */

@@ -291,9 +291,8 @@ static void ann_is_answered(int to_server)
 
     write_text("to_server", to_server, "who are you?");
     read_text("to_server", to_server);
-    int result =
-        CHECK(getsockopt(to_server, SOL_SOCKET, SO_PEERCRED, &who, &length));
-    say("getsockopt(to_server, SO_PEERCRED) = %d, pid: %s", result,
+    CHECK(getsockopt(to_server, SOL_SOCKET, SO_PEERCRED, &who, &length));
+    say("getsockopt(to_server, SO_PEERCRED) -> pid: %s",
         name_of_process(who.pid));
 }
 
@@ -319,7 +318,7 @@ static void pass_on(void)
     pid_t ann = start_second("ann", listener, to_bob, ann_is_answered);
     int to_ann = CHECK(accept(listener, NULL, NULL));
     int n = CHECK(recv(to_ann, &byte, 1, MSG_PEEK));
-    say("recv(to_ann, MSG_PEEK) = %d \"%.*s\"", n, n, &byte);
+    say("recv(to_ann, 1 byte, MSG_PEEK) = %d \"%.*s\"", n, n, &byte);
 
     say("sendmsg(to_bob, [to_ann]), close all ...");
     send_end(to_bob, to_ann);

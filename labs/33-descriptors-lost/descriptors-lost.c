@@ -92,8 +92,8 @@ static void send_colours(int to_receiver, const struct colour *colours,
     }
 
     role("sender");
-    int sent = CHECK(sendmsg(to_receiver, &msg, 0));
-    say("sendmsg(\"%c\", [%s]) = %d", byte, list, sent);
+    say("sendmsg(\"%c\", [%s]) ...", byte, list);
+    CHECK(sendmsg(to_receiver, &msg, 0));
     for (size_t i = 0; i < n; i++)
         CHECK(close(colours[i].other));
 }
@@ -152,7 +152,8 @@ static const char *flags_text(int flags)
 }
 
 /* A careful receiver: it looks at every header, and at all that is in it. The
- * room is what it says in msg_controllen. It does not wait. */
+ * room is what it says in msg_controllen. It does not wait. If recvmsg() fails,
+ * it has stored nothing: the list is empty, and msg_flags is as it was. */
 static void receive(int to_sender, socklen_t room, struct found *found)
 {
     char byte;
@@ -171,7 +172,8 @@ static void receive(int to_sender, socklen_t room, struct found *found)
     found->list[0] = '\0';
     ssize_t result = recvmsg(to_sender, &msg, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
     if (result == -1 && errno == EAGAIN) {
-        say("recvmsg(room %u) = -1 EAGAIN", room);
+        say("recvmsg(room %u) = -1 EAGAIN, [%s], msg_flags: %s", room,
+            found->list, flags_text(msg.msg_flags));
         return;
     }
     int n = check(result, "recvmsg()", __FILE__, __LINE__);
