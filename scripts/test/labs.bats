@@ -148,16 +148,16 @@ anchors() {
     diff <(sed -n '/^| lab | needs/,/^$/s/^| \[/&/p' labs/README.md) <(scripts/test/needs.sh)
 }
 
-# The labs of a plan, in its order: $1 begins the line with which it begins.
+# The labs of a plan, in its order: $1 is its heading.
 plan() {
-    awk -v begin="$1" 'index($0, begin) == 1 { found = 1; printf "%s ", $0; next }
-        found && /^(\*\*|## )/ { exit }
+    awk -v heading="## $1" '$0 == heading { found = 1; next }
+        found && /^## / { exit }
         found { printf "%s ", $0 }' labs/README.md |
         grep -oE 'labs? [0-9]+((,| and) [0-9]+)*' | grep -oE '[0-9]+'
 }
 
 @test "each plan of the course has what a lab needs before the lab" {
-    for plan in '**Ninety minutes**' '**Half a day**' '**Seven weeks**'; do
+    for plan in 'Ninety minutes' 'Half a day' 'Seven weeks'; do
         declare -A known=()
         count=0
         for lab in $(plan "$plan"); do
