@@ -174,14 +174,15 @@ plan() {
     done
 }
 
-@test "each term of the glossary is used in the lab that it names" {
-    local terms=()
+@test "each term of the glossary is used in the page that it names" {
+    local terms=() pages entry
     while read -r entry; do
-        [[ $entry =~ ^-\ \*\*\`?([^\`*]+)\`?\*\*:.*\[Lab\ [0-9]+\]\(([0-9]+-[a-z-]+)/ ]] ||
-            same 'a term, a sentence and a lab' "$entry" labs/glossary.md
+        [[ $entry =~ ^-\ \*\*\`?([^\`*]+)\`?\*\*:.*\[(Lab\ [0-9]+|The\ first\ page)\]\(([0-9]+-[a-z-]+|\.\.)/ ]] ||
+            same 'a term, a sentence and a page' "$entry" labs/glossary.md
         terms+=("${BASH_REMATCH[1]}")
-        grep -qiF -- "${BASH_REMATCH[1]}" "labs/${BASH_REMATCH[2]}"/*.md ||
-            same "${BASH_REMATCH[1]}" 'no such word' "labs/${BASH_REMATCH[2]}"
+        pages=("labs/${BASH_REMATCH[3]}"/*.md)
+        cat "${pages[@]}" | tr -s '\n ' ' ' | grep -iF -- "${BASH_REMATCH[1]}" >/dev/null ||
+            same "${BASH_REMATCH[1]}" 'no such word' "${pages[*]}"
     done < <(awk '/^- / { if (e) print e; e = $0; next }
         /^ / { sub(/^ +/, ""); e = e " " $0 } END { print e }' labs/glossary.md)
     ((${#terms[@]} > 40))
