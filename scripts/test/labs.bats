@@ -148,16 +148,16 @@ anchors() {
     diff <(sed -n '/^| lab | needs/,/^$/s/^| \[/&/p' labs/README.md) <(scripts/test/needs.sh)
 }
 
-# The labs of a plan, in its order: $1 begins the line with which it begins.
+# The labs of a plan, in its order: $1 is its heading.
 plan() {
-    awk -v begin="$1" 'index($0, begin) == 1 { found = 1; printf "%s ", $0; next }
-        found && /^(\*\*|## )/ { exit }
+    awk -v heading="## $1" '$0 == heading { found = 1; next }
+        found && /^## / { exit }
         found { printf "%s ", $0 }' labs/README.md |
         grep -oE 'labs? [0-9]+((,| and) [0-9]+)*' | grep -oE '[0-9]+'
 }
 
 @test "each plan of the course has what a lab needs before the lab" {
-    for plan in '**Ninety minutes**' '**Half a day**' '**Seven weeks**'; do
+    for plan in 'Ninety minutes' 'Half a day' 'Seven weeks'; do
         declare -A known=()
         count=0
         for lab in $(plan "$plan"); do
@@ -174,14 +174,15 @@ plan() {
     done
 }
 
-@test "each term of the glossary is used in the lab that it names" {
-    local terms=()
+@test "each term of the glossary is used in the page that it names" {
+    local terms=() pages entry
     while read -r entry; do
-        [[ $entry =~ ^-\ \*\*\`?([^\`*]+)\`?\*\*:.*\[Lab\ [0-9]+\]\(([0-9]+-[a-z-]+)/ ]] ||
-            same 'a term, a sentence and a lab' "$entry" labs/glossary.md
+        [[ $entry =~ ^-\ \*\*\`?([^\`*]+)\`?\*\*:.*\[(Lab\ [0-9]+|The\ first\ page)\]\(([0-9]+-[a-z-]+|\.\.)/ ]] ||
+            same 'a term, a sentence and a page' "$entry" labs/glossary.md
         terms+=("${BASH_REMATCH[1]}")
-        grep -qiF -- "${BASH_REMATCH[1]}" "labs/${BASH_REMATCH[2]}"/*.md ||
-            same "${BASH_REMATCH[1]}" 'no such word' "labs/${BASH_REMATCH[2]}"
+        pages=("labs/${BASH_REMATCH[3]}"/*.md)
+        cat "${pages[@]}" | tr -s '\n ' ' ' | grep -iF -- "${BASH_REMATCH[1]}" >/dev/null ||
+            same "${BASH_REMATCH[1]}" 'no such word' "${pages[*]}"
     done < <(awk '/^- / { if (e) print e; e = $0; next }
         /^ / { sub(/^ +/, ""); e = e " " $0 } END { print e }' labs/glossary.md)
     ((${#terms[@]} > 40))
