@@ -117,6 +117,7 @@ says_of() {
 
 @test "what students hand in: the loop of the README, and no harm done" {
     ((EUID == 0)) || skip 'it takes root'
+    unshare --pid --fork --mount-proc true 2>/dev/null || skip 'it takes a pid namespace'
     setup_labs
     chmod go+x "$box"
     mkdir -p submissions/{ann,'bob b'}/90-planted
