@@ -152,7 +152,7 @@ static void say_fields(const struct msghdr *before,
         changed++;
     if (iov_after->iov_base != iov_before->iov_base)
         changed++;
-    say("pointers that have changed: %d", changed);
+    say("number of pointers that have changed: %d", changed);
 }
 
 /* The server fills in every field, and compares afterwards. The first call has
@@ -277,9 +277,8 @@ static void control_room_twice(void)
     send_without_name("10");
     receive_with_control(server, &msg);
 
-    int set =
-        CHECK(setsockopt(server, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)));
-    say("setsockopt(SO_PASSCRED, %d) = %d", on, set);
+    say("setsockopt(SO_PASSCRED, %d) ...", on);
+    CHECK(setsockopt(server, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)));
     send_without_name("1815");
     receive_with_control(server, &msg);    // the mistake
 
@@ -307,8 +306,8 @@ static void result_in_iov_len(void)
         send_without_name(amounts[i]);
         size_t room = iov.iov_len;
         int n = CHECK(recvmsg(server, &msg, 0));
-        say("recvmsg(%zu bytes) = %d \"%.*s\", msg_flags: %s", room, n, n, buf,
-            flags_text(msg.msg_flags));
+        say("recvmsg() = %d \"%.*s\", room: %zu, msg_flags: %s", n, n, buf,
+            room, flags_text(msg.msg_flags));
         iov.iov_len = (size_t)n;    // the mistake
     }
     close_server(server);

@@ -91,8 +91,8 @@ static int connect_to(const struct address *server)
 {
     int fd = CHECK(socket(server->any.sa_family, SOCK_STREAM, 0));
 
-    int connected = CHECK(connect(fd, &server->any, server->length));
-    say("connect(%s) = %d", text_of(server), connected);
+    say("connect(%s) ...", text_of(server));
+    CHECK(connect(fd, &server->any, server->length));
     return fd;
 }
 
@@ -239,7 +239,7 @@ static const char *name_of_user(uid_t uid)
     static char number[16];
 
     if (uid == geteuid())
-        return "that of both";
+        return "own";
     snprintf(number, sizeof(number), "%d", (int)uid);
     return number;
 }
@@ -265,9 +265,8 @@ static void ask_who_is_there(struct address server)
     int to_client = CHECK(accept(listener, NULL, NULL));
     read_text("to_client", to_client);
 
-    int result =
-        CHECK(getsockopt(to_client, SOL_SOCKET, SO_PEERCRED, &who, &length));
-    say("getsockopt(SO_PEERCRED) = %d, pid: %s, uid: %s", result,
+    CHECK(getsockopt(to_client, SOL_SOCKET, SO_PEERCRED, &who, &length));
+    say("getsockopt(SO_PEERCRED) -> pid: %s, uid: %s",
         name_of_process(who.pid, client), name_of_user(who.uid));
 
     reap(client);
@@ -370,7 +369,10 @@ static void run_writer(int listener, const struct address *server,
     if (child == 0) {
         role(name);
         CHECK(close(listener));
-        int to_server = connect_to(server);
+
+        int to_server = CHECK(socket(server->any.sa_family, SOCK_STREAM, 0));
+        int connected = CHECK(connect(to_server, &server->any, server->length));
+        say("connect(%s) = %d", text_of(server), connected);
         int n = CHECK(write(to_server, text, strlen(text)));
         say("write(\"%s\") = %d", text, n);
         _exit(EXIT_SUCCESS);

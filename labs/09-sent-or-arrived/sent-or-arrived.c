@@ -131,10 +131,9 @@ static void greet_and_close(struct connection connection)
     const char *text = "hello";
     char buf[64];
 
-    int n = CHECK(send(connection.client, text, strlen(text), 0));
-    say("send(client, \"%s\") = %d", text, n);
-    n = CHECK(recv(connection.server, buf, sizeof(buf), 0));
-    say("recv(server) = %d \"%.*s\"", n, n, buf);
+    say("send(client, \"%s\"), recv(server) ...", text);
+    CHECK(send(connection.client, text, strlen(text), 0));
+    CHECK(recv(connection.server, buf, sizeof(buf), 0));
 
     int closed = CHECK(close(connection.server));
     say("close(server) = %d", closed);
@@ -248,8 +247,8 @@ static int open_new_server(int client)
     int new_server = CHECK(socket(AF_INET, SOCK_DGRAM, 0));
 
     CHECK(getpeername(client, &server.any, &server.length));
-    int bound = CHECK(bind(new_server, &server.any, server.length));
-    say("bind(new_server) = %d", bound);
+    say("bind(new_server) ...");
+    CHECK(bind(new_server, &server.any, server.length));
     return new_server;
 }
 
@@ -343,8 +342,8 @@ static void look_into_queue(int server)
     receive_message(server, 0);
     receive_message(server, MSG_DONTWAIT);
 
-    int n = CHECK(getsockopt(server, SOL_SOCKET, SO_MEMINFO, numbers, &length));
-    say("getsockopt(server, SO_MEMINFO) = %d, dropped: %u", n,
+    CHECK(getsockopt(server, SOL_SOCKET, SO_MEMINFO, numbers, &length));
+    say("getsockopt(server, SO_MEMINFO) -> number of dropped datagrams: %u",
         numbers[DROPPED]);
 }
 
@@ -429,7 +428,7 @@ static void say_end(const char *call, const char *buf, int count)
 
     if (shown > count)
         shown = count;
-    say("%s: the last %d bytes are \"%.*s\"", call, shown, shown,
+    say("%s, the last %d bytes: \"%.*s\"", call, shown, shown,
         buf + count - shown);
 }
 
@@ -453,7 +452,7 @@ static void read_until_end(int server)
         n = CHECK(recv(server, buf + count, sizeof(buf) - (size_t)count, 0));
         count += n;
     }
-    say("recv(server) until 0: %d bytes", count);
+    say("recv(server) until 0, number of bytes: %d", count);
     say_end("recv(server) until 0", buf, count);
 }
 

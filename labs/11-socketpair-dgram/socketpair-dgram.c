@@ -54,9 +54,8 @@ static void close_pair(const int sv[2])
 
 static void send_text(int fd, const char *text)
 {
-    int n = CHECK(send(fd, text, strlen(text), 0));
-
-    say("send(\"%s\") = %d", text, n);
+    say("send(\"%s\") ...", text);
+    CHECK(send(fd, text, strlen(text), 0));
 }
 
 static const char *flag_text(int flags)
@@ -187,8 +186,8 @@ static void no_call_waits(void)
 
         int flags = CHECK(fcntl(sv[1], F_GETFL));
         flags |= O_NONBLOCK;
-        int set = CHECK(fcntl(sv[1], F_SETFL, flags));
-        say("fcntl(sv[1], F_SETFL, %s) = %d", flags_name(flags), set);
+        say("fcntl(sv[1], F_SETFL, %s) ...", flags_name(flags));
+        CHECK(fcntl(sv[1], F_SETFL, flags));
         receive(sv[1], ROOM, 0);
         _exit(EXIT_SUCCESS);
     }
@@ -239,9 +238,8 @@ static struct sockaddr_un receive_from(int fd)
 
 static void bind_end(int fd, const struct sockaddr_un *address)
 {
-    int bound =
-        CHECK(bind(fd, (const struct sockaddr *)address, sizeof(*address)));
-    say("bind(sv[1], \"%s\") = %d", address->sun_path, bound);
+    say("bind(sv[1], \"%s\") ...", address->sun_path);
+    CHECK(bind(fd, (const struct sockaddr *)address, sizeof(*address)));
 }
 
 /* The worker wants to be known by this name. */
