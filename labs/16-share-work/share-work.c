@@ -266,19 +266,12 @@ static void poll_for_one_message(void)
     CHECK(close(sv[1]));
 }
 
-static int receive_bytes(int fd, char *buf, size_t wanted)
+static void receive_bytes(int fd, size_t wanted)
 {
+    char buf[ROOM];
     int n = CHECK(recv(fd, buf, wanted, 0));
 
     say("recv(%zu bytes) = %d \"%.*s\"", wanted, n, n, buf);
-    return n;
-}
-
-static void receive_text(int fd, size_t length)
-{
-    char text[ROOM];
-
-    receive_bytes(fd, text, length);
 }
 
 /* A asks how long the next message is, B receives, A receives. */
@@ -292,7 +285,7 @@ static void *asker_a(void *arg)
     pass_turn(ends->turn);
 
     wait_for_turn(ends->turn);
-    receive_text(ends->work, (size_t)length);
+    receive_bytes(ends->work, (size_t)length);
     take(ends->work);    // is something left?
     return NULL;
 }
@@ -303,7 +296,7 @@ static void *receiver_b(void *arg)
 
     role("worker B");
     wait_for_turn(ends->turn);
-    receive_text(ends->work, ROOM);
+    receive_bytes(ends->work, ROOM);
     pass_turn(ends->turn);
     return NULL;
 }
@@ -329,10 +322,19 @@ static const char stream_of_messages[] = "03dig04fill";
 static size_t receive_length(int fd)
 {
     char digits[3];
-    int n = receive_bytes(fd, digits, 2);
+    int n = CHECK(recv(fd, digits, 2, 0));
 
+    say("recv(2 bytes) = %d \"%.*s\"", n, n, digits);
     digits[n] = '\0';
     return strtoul(digits, NULL, 10);    // 0 if they are no number
+}
+
+static void receive_text(int fd, size_t length)
+{
+    char text[ROOM];
+    int n = CHECK(recv(fd, text, length, 0));
+
+    say("recv(length) = %d \"%.*s\"", n, n, text);
 }
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;

@@ -197,8 +197,7 @@ static void receive_request(struct client *client)
         handle_error(client, "recv");
         return;
     }
-    say("recv(%s, %zu bytes) = %zd \"%.*s\"", name_of(client), room, n, (int)n,
-        end);
+    say("recv(%s) = %zd \"%.*s\"", name_of(client), n, (int)n, end);
     if (n == 0) {
         drop(client);
         return;
@@ -221,7 +220,7 @@ static void send_stars(struct client *client)
         return;
     }
     if ((size_t)n == wanted)
-        say("send(%s, %zu stars) = %zd", name_of(client), wanted, n);
+        say("send(%s) = %zd", name_of(client), n);
     else
         say_measured("send(%s, %zu stars) = %zd", name_of(client), wanted, n);
 

@@ -59,12 +59,23 @@ static void close_server(int listener)
     CHECK(unlink(server_address.sun_path));
 }
 
+/* Somebody is in the queue. Nobody can tell who it is: no client has a name. */
 static int accept_client(int listener)
 {
     role("server");
-    int to_client = CHECK(accept(listener, NULL, NULL));
+    say("accept(listener) ...");
+    return CHECK(accept(listener, NULL, NULL));
+}
 
-    say("accept(listener) -> to_client");
+/* The same, where it is the question whether somebody is there. */
+static int accept_once(int listener)
+{
+    role("server");
+    int to_client = accept(listener, NULL, NULL);
+    if (to_client == -1 && errno != EAGAIN)
+        fail("accept()", __FILE__, __LINE__);
+
+    say("accept(listener) once, clients: %d", to_client == -1 ? 0 : 1);
     return to_client;
 }
 
@@ -148,9 +159,8 @@ static void set_timeout(int to_server, int option, const char *name,
 {
     const struct timeval timeout = {.tv_usec = milliseconds * 1000L};
 
-    int set = CHECK(
-        setsockopt(to_server, SOL_SOCKET, option, &timeout, sizeof(timeout)));
-    say("setsockopt(to_server, %s, %d ms) = %d", name, milliseconds, set);
+    say("setsockopt(to_server, %s, %d ms) ...", name, milliseconds);
+    CHECK(setsockopt(to_server, SOL_SOCKET, option, &timeout, sizeof(timeout)));
 }
 
 /* A client that waits is a process of its own. It says by a dot that connect()
@@ -254,10 +264,10 @@ static void give_back(void)
     int listener = open_server(0);
 
     int ann = open_client("ann");
-    int closed = CHECK(close(ann));
-    say("close(to_server) = %d", closed);
+    say("close(to_server) ...");
+    CHECK(close(ann));
     int bob = open_client("bob");
-    int to_ann = accept_client(listener);
+    int to_ann = accept_once(listener);
     role("bob");
     connect_to_server(bob);
     int carol = open_client("carol");
@@ -304,9 +314,7 @@ static void wait_for_room(void)
 
     int ann = open_client("ann");
     pid_t bob = start_client("bob", listener, NO_LIMIT);
-    role("server");
-    say("accept(listener) ...");
-    int to_ann = CHECK(accept(listener, NULL, NULL));
+    int to_ann = accept_client(listener);
     reap(bob);    // his connection stays in the queue
 
     pid_t carol = start_client("carol", listener, NO_LIMIT);
@@ -357,9 +365,7 @@ static void wait_for_some_time(void)
     connect_and_say_time(carol);
 
     say_state("bob", bob);
-    role("server");
-    say("accept(listener) ...");
-    int to_ann = CHECK(accept(listener, NULL, NULL));
+    int to_ann = accept_client(listener);
     reap(bob);
 
     CHECK(close(ann));

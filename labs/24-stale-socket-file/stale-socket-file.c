@@ -111,24 +111,38 @@ static void run_client(const char *name, const char *text)
     CHECK(close(to_server));
 }
 
+/* Without O_NONBLOCK, accept() would wait if nobody is in the queue. The
+ * listener keeps the flag. */
+static int accept_now(int listener)
+{
+    int flags = CHECK(fcntl(listener, F_GETFL));
+
+    CHECK(fcntl(listener, F_SETFL, flags | O_NONBLOCK));
+    return accept(listener, NULL, NULL);
+}
+
+/* If accept() fails, there is nothing to read. */
 static void accept_client(int listener)
 {
     char text[ROOM];
 
-    int to_client = CHECK(accept(listener, NULL, NULL));
+    int to_client = accept_now(listener);
+    if (to_client == -1 && errno == EAGAIN) {
+        say("accept(listener), read(to_client) = -1 %s", error_name(errno));
+        return;
+    }
+    check(to_client, "accept()", __FILE__, __LINE__);
+
     int n = CHECK(read(to_client, text, sizeof(text)));
     say("accept(listener), read(to_client) = %d \"%.*s\"", n, n, text);
     CHECK(close(to_client));
 }
 
-/* Nobody is in the queue. Without O_NONBLOCK, accept() would wait. The listener
- * keeps the flag. */
+/* A server that nobody can find: it listens, but its queue is empty. */
 static void accept_nobody(int listener)
 {
-    int flags = CHECK(fcntl(listener, F_GETFL));
+    const char *result = RESULT(accept_now(listener), EAGAIN);
 
-    CHECK(fcntl(listener, F_SETFL, flags | O_NONBLOCK));
-    const char *result = RESULT(accept(listener, NULL, NULL), EAGAIN);
     say("accept(listener) = %s", result);
 }
 
@@ -210,7 +224,7 @@ static void unlink_and_bind(void)
 
     role("old");
     accept_client(old);
-    accept_nobody(old);
+    accept_client(old);
     say_own_name(old);
     role("new");
     accept_client(new);
@@ -262,10 +276,11 @@ static void ask_between_bind_and_listen(void)
     int new = open_server();
 
     role("old");
-    start_to_listen(old);
+    int listening = CHECK(listen(old, BACKLOG));
+    say("only now listen(listener) = %d", listening);
     run_client("ann", "I am ann");
     role("old");
-    accept_nobody(old);
+    accept_client(old);
     role("new");
     accept_client(new);
 
@@ -340,7 +355,7 @@ static void order_b(void)
 
     role("first");
     accept_client(first);
-    accept_nobody(first);
+    accept_client(first);
     role("second");
     accept_client(second);
 

@@ -71,12 +71,10 @@ static void remove_socket_file(void)
 }
 
 /* Makes the file if there is none. What is in it does not matter. */
-static int open_lock(const char *name)
+static int open_lock(void)
 {
-    int lock = CHECK(open(lock_path, O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-
-    say("open(\"%s\", O_CREAT) -> %s", lock_path, name);
-    return lock;
+    say("open(\"%s\", O_CREAT) ...", lock_path);
+    return CHECK(open(lock_path, O_RDWR | O_CREAT | O_CLOEXEC, 0600));
 }
 
 /* `name` is what the descriptor is called in the caller. */
@@ -116,7 +114,7 @@ static _Noreturn void crash(int to_second)
 /* It asks for the lock before it touches the socket file. */
 static _Noreturn void run_first(int to_second)
 {
-    int lock = open_lock("lock");
+    int lock = open_lock();
     try_to_lock("lock", lock);
     remove_socket_file();
     open_server();    // stays open until the crash
@@ -142,7 +140,7 @@ static void crash_with_lock(void)
     CHECK(close(sv[1]));
     wait_for_dot(sv[0]);
 
-    int lock = open_lock("lock");
+    int lock = open_lock();
     try_to_lock("lock", lock);
     const char *opened = RESULT(open(server_address.sun_path, O_RDWR), ENXIO);
     say("open(\"%s\") = %s", server_address.sun_path, opened);
@@ -177,7 +175,7 @@ static _Noreturn void run_helper(int lock, int to_second)
  * over another. So it can end the first one alone. */
 static _Noreturn void run_first_with_helper(int to_second, int helper_to_second)
 {
-    int lock = open_lock("lock");
+    int lock = open_lock();
     try_to_lock("lock", lock);
 
     say("fork() ...");
@@ -213,7 +211,7 @@ static void crash_with_helper(void)
     int to_helper = helper_sv[0];
     wait_for_dot(to_helper);
 
-    int lock = open_lock("lock");
+    int lock = open_lock();
     try_to_lock("lock", lock);
 
     CHECK(close(to_first));
@@ -245,12 +243,12 @@ static void say_links(int lock)
 static void lock_twice(void)
 {
     role("first");
-    int lock = open_lock("lock");
+    int lock = open_lock();
     try_to_lock("lock", lock);
-    int again = open_lock("again");
+    int again = open_lock();
     try_to_lock("again", again);
+    say("dup(lock) ...");
     int copy = CHECK(dup(lock));
-    say("dup(lock) -> copy");
     try_to_lock("copy", copy);
 
     CHECK(close(lock));
@@ -264,10 +262,10 @@ static void lock_twice(void)
 static void remove_lock_file(void)
 {
     role("first");
-    int first = open_lock("lock");
+    int first = open_lock();
     try_to_lock("lock", first);
     role("second");
-    int second = open_lock("lock");
+    int second = open_lock();
     try_to_lock("lock", second);
 
     role("first");
@@ -279,7 +277,7 @@ static void remove_lock_file(void)
     role("second");
     try_to_lock("lock", second);
     role("third");
-    int third = open_lock("lock");
+    int third = open_lock();
     try_to_lock("lock", third);
 
     role("second");
@@ -305,23 +303,24 @@ static void run_client(const char *name, const char *text)
     CHECK(close(to_server));
 }
 
+/* Without O_NONBLOCK, accept() would wait if nobody is in the queue. If it
+ * fails, there is nothing to read. */
 static void accept_client(int listener)
 {
     char text[ROOM];
+    int flags = CHECK(fcntl(listener, F_GETFL));
+    CHECK(fcntl(listener, F_SETFL, flags | O_NONBLOCK));
 
-    int to_client = CHECK(accept(listener, NULL, NULL));
+    int to_client = accept(listener, NULL, NULL);
+    if (to_client == -1 && errno == EAGAIN) {
+        say("accept(listener), read(to_client) = -1 %s", error_name(errno));
+        return;
+    }
+    check(to_client, "accept()", __FILE__, __LINE__);
+
     int n = CHECK(read(to_client, text, sizeof(text)));
     say("accept(listener), read(to_client) = %d \"%.*s\"", n, n, text);
     CHECK(close(to_client));
-}
-
-/* Nobody is in the queue. Without O_NONBLOCK, accept() would wait. */
-static void accept_nobody(int listener)
-{
-    int flags = CHECK(fcntl(listener, F_GETFL));
-    CHECK(fcntl(listener, F_SETFL, flags | O_NONBLOCK));
-    const char *result = RESULT(accept(listener, NULL, NULL), EAGAIN);
-    say("accept(listener) = %s", result);
 }
 
 /* The other server was written by somebody who has not heard of the lock. The
@@ -329,7 +328,7 @@ static void accept_nobody(int listener)
 static void server_without_lock(void)
 {
     role("first");
-    int lock = open_lock("lock");
+    int lock = open_lock();
     try_to_lock("lock", lock);
     int first = open_server();
 
@@ -339,11 +338,11 @@ static void server_without_lock(void)
     run_client("ann", "I am ann");
 
     role("first");
-    accept_nobody(first);
+    accept_client(first);
     role("other");
     accept_client(other);
     role("second");
-    int second_lock = open_lock("lock");
+    int second_lock = open_lock();
     try_to_lock("lock", second_lock);
 
     CHECK(close(second_lock));

@@ -116,13 +116,13 @@ static int accept_client(int listener)
     return to_client;
 }
 
-/* Returns when the queue is empty and nobody can come any more: at once in
- * steps 2 and 5, perhaps only after shutdown() in step 3. */
+/* The queue is empty, and nobody can come any more. So accept() fails, and
+ * there is nothing to read. */
 static void accept_nobody(int listener)
 {
     const char *result = RESULT(accept(listener, NULL, NULL), EINVAL);
 
-    say("accept(listener) = %s", result);
+    say("accept(listener), read(to_client) = %s", result);
 }
 
 /* ---- Step 1. The server is a process of its own, and is killed. ---- */
@@ -228,7 +228,10 @@ static void *work(void *arg)
     role("worker");
     say("accept(listener) ...");
     CHECK(send(own->to_admin, ".", 1, 0));
-    accept_nobody(own->listener);    // may wait here until shutdown()
+
+    // It may wait here until shutdown().
+    const char *result = RESULT(accept(own->listener, NULL, NULL), EINVAL);
+    say("accept(listener) = %s", result);
     return NULL;
 }
 
