@@ -254,7 +254,7 @@ step == "" { next }
 
 sheet == "is" {
     evidence[step, ++count[step]] = $0
-    if ($0 !~ /\) = 0$/)
+    if (/\) = / && !/\) = 0$/)
         failed[call_in($0)] = 1
 }
 
