@@ -119,7 +119,7 @@ static size_t receive(int to_sender, int descriptors[MOST])
     role("receiver");
     ssize_t result = recvmsg(to_sender, &msg, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
     if (result == -1 && errno == EAGAIN) {
-        say("recvmsg(MSG_DONTWAIT) = -1 EAGAIN");
+        say("recvmsg(MSG_DONTWAIT) = -1 EAGAIN, descriptors: 0, msg_flags: 0");
         return 0;
     }
     int n = check(result, "recvmsg()", __FILE__, __LINE__);

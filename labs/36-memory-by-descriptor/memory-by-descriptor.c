@@ -91,9 +91,8 @@ static void change_text(char *bytes, const char *text)
 
 static void send_memory(int to_receiver, const char *text, int memory)
 {
-    int n = send_descriptor(to_receiver, text, strlen(text), memory);
-
-    say("sendmsg(\"%s\", [memory]) = %d", text, n);
+    say("sendmsg(\"%s\", [memory]) ...", text);
+    send_descriptor(to_receiver, text, strlen(text), memory);
 }
 
 static int receive_memory(int to_sender)
@@ -126,14 +125,14 @@ static _Noreturn void run_receiver(int to_sender, int turn)
     role("receiver");
     wait_for_dot(turn);    // "cake" is written
     int memory = receive_memory(to_sender);
+    say("mmap(MAP_SHARED) ...");
     char *shared = map_memory(memory, READ_WRITE, MAP_SHARED);
-    say("mmap(MAP_SHARED) -> shared");
     change_text(shared, "gold");
     send_dot(turn);
 
     wait_for_dot(turn);
+    say("mmap(MAP_PRIVATE) ...");
     char *own = map_memory(memory, READ_WRITE, MAP_PRIVATE);
-    say("mmap(MAP_PRIVATE) -> own");
     change_text(own, "green");
     _exit(EXIT_SUCCESS);    // the kernel closes and unmaps everything
 }
@@ -158,8 +157,8 @@ static void send_and_change(void)
     CHECK(close(turn[1]));
 
     role("sender");
+    say("memfd_create(), ftruncate(%d) ...", SIZE);
     int memory = new_memory(MFD_ALLOW_SEALING, SIZE);
-    say("memfd_create(), ftruncate(%d) -> memory", SIZE);
     char *bytes = map_memory(memory, READ_WRITE, MAP_SHARED);
     change_text(bytes, "tea");
     send_memory(sv[0], "x", memory);
@@ -237,6 +236,15 @@ static void read_text(int memory)
     say("pread(memory, %d bytes, %d) = %d \"%.*s\"", ROOM, PLACE, n, n, text);
 }
 
+/* Reads each byte of the text. What is volatile is read, even if nobody needs
+ * what was read. */
+static void read_in_mapping(const volatile char *bytes)
+{
+    say("read bytes[%d] to bytes[%d] ...", PLACE, SIZE - 1);
+    for (int i = PLACE; i < SIZE; i++)
+        (void)bytes[i];
+}
+
 /* Maps the memory when it has looked at it. Later it reads, by pread() first,
  * and then in its mapping. It may be killed by that. PR_SET_DUMPABLE 0
  * keeps the kernel from writing its memory to a file then. */
@@ -250,14 +258,13 @@ static _Noreturn void run_reader(int to_sender)
     signal(SIGBUS, SIG_DFL);    // -fsanitize=address sets a handler
     receive_descriptor(to_sender, &byte, 1, &memory);
     look_at(memory);
+    say("mmap(PROT_READ, MAP_SHARED) ...");
     const char *bytes = map_memory(memory, PROT_READ, MAP_SHARED);
-    say("mmap(PROT_READ, MAP_SHARED) -> bytes");
     send_dot(to_sender);
 
     wait_for_dot(to_sender);    // the sender has tried to cut the memory
     read_text(memory);
-    say("read bytes[%d] to bytes[%d] ...", PLACE, SIZE - 1);
-    show_text(bytes);
+    read_in_mapping(bytes);
     _exit(EXIT_SUCCESS);
 }
 
@@ -268,11 +275,11 @@ static void wait_for_end(pid_t receiver)
 
     CHECK(waitpid(receiver, &status, 0));
     if (WIFSIGNALED(status) && WTERMSIG(status) == SIGBUS)
-        say("waitpid(receiver) -> signal: SIGBUS");
+        say("waitpid(receiver) -> killed: SIGBUS");
     else if (WIFSIGNALED(status))
-        say("waitpid(receiver) -> signal: %d", WTERMSIG(status));
+        say("waitpid(receiver) -> killed: %d", WTERMSIG(status));
     else
-        say("waitpid(receiver) -> exit status: %d", WEXITSTATUS(status));
+        say("waitpid(receiver) -> exited: %d", WEXITSTATUS(status));
 }
 
 /* The receiver has mapped the memory before the sender tries to cut it. */
@@ -338,7 +345,7 @@ static void try_to_map_shared(int memory)
     }
     if (bytes == MAP_FAILED)
         fail("mmap()", __FILE__, __LINE__);
-    say("mmap(PROT_READ | PROT_WRITE, MAP_SHARED) -> bytes");
+    say("mmap(PROT_READ | PROT_WRITE, MAP_SHARED) = an address");
     unmap_memory(bytes);
 }
 
@@ -366,7 +373,7 @@ static void seal_against_writing(void)
     role("receiver");
     try_to_map_shared(received);
     char *own = map_memory(received, READ_WRITE, MAP_PRIVATE);
-    say("mmap(PROT_READ | PROT_WRITE, MAP_PRIVATE) -> own");
+    say("mmap(PROT_READ | PROT_WRITE, MAP_PRIVATE) = an address");
     change_text(own, "gold");
 
     role("sender");
@@ -391,8 +398,8 @@ static void seal_against_new_writers(void)
 
     role("receiver");
     try_to_map_shared(received);
+    say("mmap(PROT_READ, MAP_SHARED) ...");
     char *seen = map_memory(received, PROT_READ, MAP_SHARED);
-    say("mmap(PROT_READ, MAP_SHARED) -> seen");
     const char *allowed = RESULT(mprotect(seen, SIZE, READ_WRITE), EACCES);
     say("mprotect(seen, PROT_READ | PROT_WRITE) = %s", allowed);
 
@@ -424,6 +431,7 @@ static void offer_memory(const char *sender, unsigned flags, int seals,
 {
     int sv[2];
     char text[ROOM];
+    int received;
 
     role(sender);
     CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, sv));
@@ -434,7 +442,7 @@ static void offer_memory(const char *sender, unsigned flags, int seals,
     send_memory(sv[0], text, memory);
 
     role("receiver");
-    int received = receive_memory(sv[1]);
+    receive_descriptor(sv[1], text, sizeof(text), &received);
     look_and_seal(received);
     role(sender);
     cut(memory);

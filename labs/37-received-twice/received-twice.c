@@ -21,6 +21,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../../common/descriptors.h"
 #include "../../common/lab.h"
 
 enum {
@@ -100,8 +101,8 @@ static void send_byte(int to_receiver, const char *name, int descriptor)
 
     role("sender");
     prepare(&message, "x", 1, name, descriptor);
-    int n = CHECK(sendmsg(to_receiver, &message.msg, 0));
-    say("sendmsg(\"x\", [%s]) = %d", name, n);
+    say("sendmsg(\"x\", [%s]) ...", name);
+    CHECK(sendmsg(to_receiver, &message.msg, 0));
 }
 
 /* As recvmsg(). What came beside the bytes is in descriptor, or -1. There is
@@ -165,12 +166,12 @@ static void receive_no_more(int to_sender)
     say("recvmsg(MSG_DONTWAIT) = %s", result);
 }
 
-static void read_word(const char *name, int fd)
+static void read_word(int fd)
 {
     char word[4];    // each word of the notes has four letters with its blank
     int n = CHECK(read(fd, word, sizeof(word)));
 
-    say("read(%s) = %d \"%.*s\"", name, n, n, word);
+    say("read(a descriptor) = %d \"%.*s\"", n, n, word);
 }
 
 /* Receives all that is in the queue. From each descriptor that comes, it reads
@@ -215,9 +216,9 @@ static void peek_twice(void)
     int second = receive_byte(sv[1], MSG_PEEK);
     int third = receive_byte(sv[1], 0);
     receive_no_more(sv[1]);
-    read_word("first", first);
-    read_word("second", second);
-    read_word("third", third);
+    read_word(first);
+    read_word(second);
+    read_word(third);
 
     CHECK(close(third));
     CHECK(close(second));
@@ -249,9 +250,8 @@ static void ask_for(int red)
 static void receive_and_close(int to_sender)
 {
     int received = receive_byte(to_sender, 0);
-    int closed = CHECK(close(received));
 
-    say("close(received) = %d", closed);
+    CHECK(close(received));
 }
 
 /* `seen` is what the receiver forgets. It is closed when the sender has asked.
@@ -426,18 +426,18 @@ static void whole_messages(void)
     CHECK(unlink(notes_path));
 }
 
-/* The number of the file, by the name of the known file that has it. */
-static void say_inode(const char *name, int fd)
+/* Is the number of the file the same as that of first? */
+static void compare_inode(const char *name, int fd, int first)
 {
     struct stat known;
     struct stat status;
 
-    CHECK(stat(notes_path, &known));
+    CHECK(fstat(first, &known));
     CHECK(fstat(fd, &status));
     if (status.st_dev == known.st_dev && status.st_ino == known.st_ino)
-        say("fstat(%s) -> st_ino: that of %s", name, notes_path);
+        say("fstat(%s) -> st_ino: the same", name);
     else
-        say("fstat(%s) -> st_ino: another one", name);
+        say("fstat(%s) -> st_ino: another", name);
 }
 
 static void say_position(const char *name, int fd)
@@ -452,6 +452,10 @@ static void say_position(const char *name, int fd)
 static void compare_three(void)
 {
     int sv[2];
+    char byte;
+    int first;
+    int second;
+    int third;
 
     make_notes();
     CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, sv));
@@ -459,15 +463,15 @@ static void compare_three(void)
     int again = open_notes();
 
     send_byte(sv[0], "notes", notes);
-    int first = receive_byte(sv[1], 0);
+    receive_descriptor(sv[1], &byte, 1, &first);
     send_byte(sv[0], "notes", notes);
-    int second = receive_byte(sv[1], 0);
+    receive_descriptor(sv[1], &byte, 1, &second);
     send_byte(sv[0], "again", again);
-    int third = receive_byte(sv[1], 0);
+    receive_descriptor(sv[1], &byte, 1, &third);
 
-    say_inode("first", first);
-    say_inode("second", second);
-    say_inode("third", third);
+    role("receiver");
+    compare_inode("second", second, first);
+    compare_inode("third", third, first);
     int moved = CHECK(lseek(first, 4, SEEK_SET));
     say("lseek(first, 4, SEEK_SET) = %d", moved);
     say_position("second", second);

@@ -447,10 +447,8 @@ static void run_bob(int to_server, int gate)
 /* kill() with the signal 0 sends nothing: it only looks for the process. */
 static void look_for(pid_t pid)
 {
-    char text[ROOM];
-
     const char *result = RESULT(kill(pid, 0), ESRCH);
-    say("kill(pid, 0) = %s, pid: %s", result, whose_pid(pid, text));
+    say("kill(pid, 0) = %s", result);
 }
 
 /* Both connections wait in the queue of the listener. bob is gone, and his pid

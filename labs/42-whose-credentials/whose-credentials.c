@@ -107,8 +107,8 @@ static void ask_kernel(const char *name, int fd)
     char pid[ROOM];
     char uid[ROOM];
 
-    int result = CHECK(getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length));
-    say("getsockopt(%s, SO_PEERCRED) = %d, pid: %s, uid: %s", name, result,
+    CHECK(getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length));
+    say("getsockopt(%s, SO_PEERCRED) -> pid: %s, uid: %s", name,
         whose_pid(peer.pid, pid), whose_uid(peer.uid, uid));
 }
 
@@ -237,8 +237,8 @@ static void child_connects(void)
 {
     begin_as(PARENT);
     pid_t server = start_server();
+    say("socket() ...");
     int to_server = CHECK(socket(AF_UNIX, SOCK_STREAM, 0));
-    say("socket() -> to_server");
 
     pid_t child = CHECK(fork());
     if (child == 0) {
@@ -271,7 +271,6 @@ static _Noreturn void run_bob(int to_ann)
     int n = receive_descriptor(to_ann, &byte, 1, &end);
     if (n == 0 || end == -1)
         _exit(EXIT_FAILURE);    // ann has failed, or sent no descriptor
-    say("recvmsg(to_ann) -> [end]");
     write_text("end", end, "from bob");
     _exit(EXIT_SUCCESS);
 }
@@ -429,7 +428,6 @@ static void pairs(void)
     int n = receive_descriptor(sv[0], &byte, 1, &end);
     if (n == 0 || end == -1)
         _exit(EXIT_FAILURE);    // the child has failed, or sent no descriptor
-    say("recvmsg(sv[0]) -> [end]");
     ask_kernel("sv[0]", sv[0]);
     ask_kernel("end", end);
 

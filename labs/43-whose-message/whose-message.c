@@ -68,9 +68,9 @@ static const char *uid_text(const struct ucred *credentials)
 static void pass_credentials(const char *name, int fd)
 {
     int on = 1;
-    int set = CHECK(setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)));
 
-    say("setsockopt(%s, SO_PASSCRED, %d) = %d", name, on, set);
+    say("setsockopt(%s, SO_PASSCRED, %d) ...", name, on);
+    CHECK(setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)));
 }
 
 /* Starts a process that has only sv[1], and waits for its end. Its messages
@@ -92,9 +92,8 @@ static pid_t run_writer(const char *name, void (*write_all)(int to_server),
 
 static void write_text(int to_server, const char *text)
 {
-    int n = CHECK(write(to_server, text, strlen(text)));
-
-    say("write(\"%s\") = %d", text, n);
+    say("write(\"%s\") ...", text);
+    CHECK(write(to_server, text, strlen(text)));
 }
 
 /* Prints the text and the credentials beside it. Returns 0 at end of file. */
@@ -263,8 +262,8 @@ static void send_own_end(int to_server)
 {
     const char *text = "tea";
 
-    int n = send_descriptor(to_server, text, strlen(text), to_server);
-    say("sendmsg(\"%s\", [a descriptor]) = %d", text, n);
+    say("sendmsg(\"%s\", [a descriptor]) ...", text);
+    send_descriptor(to_server, text, strlen(text), to_server);
 }
 
 static const char *type_text(const struct cmsghdr *beside)

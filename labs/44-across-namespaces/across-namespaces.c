@@ -207,12 +207,12 @@ static void look_at_list(int by_name, int by_path)
  * them, because with it an ordinary user may make the others. */
 static void enter(int kinds)
 {
-    int result = CHECK(unshare(kinds));
     const char *user = kinds & CLONE_NEWUSER ? "CLONE_NEWUSER" : "";
     const char *net = kinds & CLONE_NEWNET ? " | CLONE_NEWNET" : "";
     const char *pid = kinds & CLONE_NEWPID ? " | CLONE_NEWPID" : "";
 
-    say("unshare(%s%s%s) = %d", user, net, pid, result);
+    say("unshare(%s%s%s) ...", user, net, pid);
+    CHECK(unshare(kinds));
 }
 
 /* A byte says: "I have done what I had to do." */
@@ -319,21 +319,19 @@ static void same_name_twice(void)
     CHECK(unlink(path.address.sun_path));
 }
 
-static int make_socket(const char *name)
+static int make_socket(void)
 {
-    int fd = CHECK(socket(AF_UNIX, SOCK_STREAM, 0));
-
-    say("socket() -> %s", name);
-    return fd;
+    say("socket() ...");
+    return CHECK(socket(AF_UNIX, SOCK_STREAM, 0));
 }
 
 /* One process with two sockets. At last it sends the newer one outside. */
 static _Noreturn void run_with_two_sockets(int to_outside)
 {
     role("inside");
-    int before = make_socket("before");
+    int before = make_socket();
     enter(CLONE_NEWUSER | CLONE_NEWNET);
-    int after = make_socket("after");
+    int after = make_socket();
 
     connect_to(before, "before, ", &abstract);
     connect_to(after, "after, ", &abstract);
@@ -360,7 +358,6 @@ static void older_than_namespace(void)
     int n = receive_descriptor(sv[0], &byte, 1, &end);
     if (n == 0 || end == -1)
         _exit(EXIT_FAILURE);    // inside has failed, or sent no descriptor
-    say("recvmsg(to_inside) -> [end]");
     connect_to(end, "end, ", &abstract);
     try_to_connect(&abstract);
 
