@@ -37,6 +37,9 @@ CFLAGS = -g -O2 -Wall -Wextra
 export LC_ALL = C
 unexport CDPATH
 
+# Arch keeps prove here, and only a login shell has it in its PATH.
+export PATH := $(PATH):/usr/bin/core_perl
+
 names    := $(sort $(notdir $(wildcard labs/[0-9][0-9]-*)))
 number    = $(patsubst 0%,%,$(firstword $(subst -, ,$1)))
 numbers  := $(foreach name,$(names),$(call number,$(name)))

@@ -11,6 +11,9 @@
 # Exit status: 0 if nothing is missing now; 1 if something is; 2 wrong usage.
 set -eu
 
+# Arch keeps prove here, and only a login shell has it in its PATH.
+PATH=$PATH:/usr/bin/core_perl
+
 # What is needed and which package has it; "+" joins two, "-" is for none.
 tools() {
     # command      apt-get      dnf         pacman      zypper      apk
