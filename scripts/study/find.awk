@@ -13,6 +13,7 @@
 function has_wanted(words,    i) {
     gsub(/[`*]/, "", words)
     gsub(/[ \t\n]+/, " ", words)
+    gsub(/ %/, "%", words)
     words = tolower(words)
     for (i = 1; i <= patterns; i++)
         if (words !~ pattern[i])

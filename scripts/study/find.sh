@@ -7,8 +7,8 @@
 # step, then the answers that explain them. An error may be given by its name,
 # its number, its text or some words of it, or as a log has it, with more
 # around. Several words are a phrase; if no place has it, all of them have to be
-# in one place. First come the rows of labs/problems.md that fit. If there is
-# nothing, says what is near. If there is much, it is
+# in one place. First come the rows and items of labs/problems.md that fit. If
+# there is nothing, says what is near, and what to try. If there is much, it is
 # the lines of evidence, and of the answers only where they are, but for ALL=1.
 #
 # Exit status: 0 found; 1 not found; 2 for wrong usage.
@@ -82,29 +82,44 @@ search() {
 }
 
 # The rows of labs/problems.md that have the patterns $1, or stand below a heading
-# that has them: what one sees, why, and the lab that shows it.
+# that has them: what one sees, why, and the lab that shows it. The items of its
+# list, which have no lab, are found in the same way. A word of five letters or
+# more may go on here: "restart" finds "restarted".
 problems() {
+    local patterns
     [[ -e labs/problems.md ]] || return 0
-    WANTED=$1 awk '
+    patterns=$(sed -E 's/([a-z]{5})([|)])/\1[a-z]*\2/g' <<<"$1")
+    sed -E 's/\[([^]]*)\]\([^)]*\)/\1/g' labs/problems.md | WANTED=$patterns awk '
+        function show_if_wanted(row, words,    i) {
+            gsub(/[`*]/, "", words)
+            gsub(/ %/, "%", words)
+            words = tolower(words)
+            for (i = 1; i <= patterns; i++)
+                if (words !~ pattern[i])
+                    return
+            gsub(/`/, "", row)
+            print "- " row
+        }
+        function end_of_item() {
+            if (item != "")
+                show_if_wanted(item " (no lab shows it)", item)
+            item = ""
+        }
         BEGIN { patterns = split(ENVIRON["WANTED"], pattern, "\n") }
+        item != "" && /^ / { sub(/^ */, " "); item = item $0; next }
+        { end_of_item() }
+        /^- / { item = substr($0, 3) }
         /^#/ { heading = $0 }
         /^\| / && !/\| shown by \|$/ {
             gsub(/^\| | \|$/, "")
             split($0, cell, / \| /)
-            words = tolower(heading " " cell[1] " " cell[2])
-            gsub(/[`*]/, "", words)
-            for (i = 1; i <= patterns; i++)
-                if (words !~ pattern[i])
-                    next
-            sub(/\]\([^)]*\)/, "", cell[3])
-            gsub(/^\[|`.*$/, "", cell[3])
-            sub(/: $/, "", cell[3])
-            gsub(/`/, "", cell[1])
-            gsub(/`/, "", cell[2])
             sub(/[^.)]$/, "&.", cell[2])
-            print "- " cell[1] ": " cell[2] " " toupper(substr(cell[3], 1, 1)) \
-                substr(cell[3], 2) "."
-        }' labs/problems.md | fold -s -w 78 | sed 's/ *$//; s/^[^-]/  &/'
+            sub(/^l/, "L", cell[3])
+            sub(/: `.*/, ".", cell[3])
+            show_if_wanted(cell[1] ": " cell[2] " " cell[3],
+                heading " " cell[1] " " cell[2])
+        }
+        END { end_of_item() }' | fold -s -w 78 | sed 's/ *$//; s/^[^-]/  &/'
 }
 
 # Prints what was found for the patterns $1. Fails if that is nothing.
@@ -116,10 +131,10 @@ show() {
         [[ -n $rows ]]
         return
     }
-    [[ -z ${ALL-} ]] && (($(wc -l <<<"$found") > most)) || {
+    if [[ -n ${ALL-} ]] || (($(wc -l <<<"$found") <= most)); then
         printf '%s\n' "$found"
         return
-    }
+    fi
     found=$(search "$1" 1)
     (($(wc -l <<<"$found") <= most)) || found=$(search "$1" 2)
     printf '%s\n\nnext: %s\n' "$found" \
@@ -153,11 +168,12 @@ near() {
             }' | sort -fu | head -n 10 | paste -sd ' '
 }
 
-# What is left of WHAT is in small letters, and recv() or recv(2) is recv.
+# What is left of WHAT is in small letters, recv() or recv(2) is recv, and 100 %
+# is 100%.
 main() {
     local what meant words close most=60
     what=$(tr 'A-Z\n\t' 'a-z  ' <<<"${1-}" | tr -d '`*' | tr -s ' ' |
-        sed -E 's/^ | $//g; s/\(([0-9a-z]*\))?$//')
+        sed -E 's/^ | $//g; s/ %/%/g; s/\(([0-9a-z]*\))?$//')
     [[ $# == 1 && -n $what ]] ||
         refuse 'want a word: make find WHAT=EAGAIN, or WHAT="Broken pipe"'
     [[ ${ALL-} =~ ^1?$ ]] || refuse "ALL=$ALL: want 1 (the answers, too)"
@@ -172,6 +188,8 @@ main() {
     show "$(pattern "$what")" || show "$(patterns "${words[@]}")" || {
         close=$(near "$what")
         [[ -z $close ]] || close="; near: $close"
+        ((${#words[@]} < 2)) ||
+            close+='; leave out names and numbers, or try one word of it'
         echo "find.sh: nothing in the labs has \"$1\"$close" >&2
         exit 1
     }

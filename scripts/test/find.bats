@@ -145,6 +145,82 @@ END
     [[ $output == '- 100 % of them: Nobody has closed them. Lab 90, step 2.' ]]
 }
 
+# A page with one row and two items, of which one is longer than a line.
+plant_items() {
+    plant_pages
+    cat >labs/problems.md <<END
+### It hangs
+
+| symptom | why | shown by |
+|---|---|---|
+| 100 % CPU since it was restarted | See [below](#no-lab). Who has 110% of it? | [lab 90](90-new/answers.md), step 2: \`EAGAIN\` |
+
+### No lab
+
+- Host is down (112, EHOSTDOWN) from \`connect()\`: who knows?
+- Input/output error (5, EIO) from a shared
+  folder: the folder cannot do it.
+
+The folder is no item.
+END
+}
+
+@test "find: the items of the list that no lab shows" {
+    plant_items
+    passes make -s find WHAT='shared folder'
+    [[ $output == '- Input/output error (5, EIO) from a shared folder: the folder cannot do it.
+  (no lab shows it)' ]]
+    for what in EIO 5 'input/output error'; do
+        passes make -s find WHAT="$what"
+        [[ $output == $'EIO is error 5: '*$'\n\n- Input/output error (5, EIO)'* ]]
+    done
+    passes make -s find WHAT=folder
+    [[ $output != *'no item'* && $output != *Host* ]]
+    passes make -s find WHAT=knows
+    [[ $output == '- Host is down (112, EHOSTDOWN) from connect(): who knows? (no lab shows it)' ]]
+}
+
+@test "find: a row without the targets of its links" {
+    plant_items
+    passes make -s find WHAT='see below'
+    said 'See below. Who has'
+}
+
+@test "find: with a blank before the percent sign, or without one" {
+    plant_items
+    printf '3. Only 7 %% are left.\n' >>labs/91-old/answers.md
+    for what in '100%' '100 %' '100% cpu' '110 %'; do
+        passes make -s find WHAT="$what"
+        [[ $output == '- 100 % CPU since'* ]]
+    done
+    for what in '7%' '7 %'; do
+        passes make -s find WHAT="$what"
+        said '3. Only 7 % are left.'
+    done
+}
+
+@test "find: in a row, the beginning of a word, if it is long enough" {
+    plant_items
+    for what in resta restart 'was restart' 'cpu restart' folde; do
+        passes make -s find WHAT="$what"
+        [[ $output == '- '* ]]
+    done
+    for what in rest started fold; do
+        fails make -s find WHAT="$what"
+    done
+    printf '\nThe restarted one.\n' >>labs/91-old/answers.md
+    passes make -s find WHAT=resta
+    [[ $output != *'restarted one'* ]]
+}
+
+@test "find: what to try if a line of a log finds nothing" {
+    plant_items
+    fails make -s find WHAT='Cannot find unit of PID 1234'
+    said '"Cannot find unit of PID 1234"; leave out names and numbers, or try one word'
+    fails make -s find WHAT=nowhere
+    [[ $output != *'leave out'* ]]
+}
+
 @test "find: of much, only the places of the answers, then of the evidence" {
     plant_pages
     printf '   Line %d.\n' {1..60} >sixty

@@ -212,6 +212,17 @@ rows() {
     (($(rows labs/problems.md | wc -l) > 100))
 }
 
+@test "the errors above the tables are their headings, and items are in order" {
+    local name items
+    while read -r name; do
+        grep -qF "[$name](#" labs/problems.md ||
+            same "a link to $name" 'none' labs/problems.md
+    done < <(sed -nE 's/^### .* \([0-9]+, (E[A-Z0-9]+)\).*/\1/p' labs/problems.md)
+    items=$(sed -nE 's/^- ([^(:,]*[a-zA-Z]).*/\1/p' labs/problems.md)
+    (($(wc -l <<<"$items") == $(grep -c '^- ' labs/problems.md)))
+    LC_ALL=C sort -fc <<<"$items"
+}
+
 @test "each lab's README shows the command that runs it" {
     for readme in labs/*/README.md; do
         name=$(basename "$(dirname "$readme")")
