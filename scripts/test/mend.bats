@@ -76,7 +76,7 @@ mend() {
     sed -i 's/^.*say("again = 1");/\n&\n/' labs/90-planted/planted.c
     EDIT=2 passes mend
     said 'It is mended when it prints what is expected, to the letter.'
-    ! grep -q again "$file"
+    fails grep -q again "$file"
     cmp "$file" <(cat -s "$file")
 }
 

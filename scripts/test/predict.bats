@@ -123,13 +123,13 @@ predict() {
     echo 'bob       close(fd) = -1 EBADF' >>expected/90-planted.txt
     passes predict
     [[ $(grep -cx 'bob       close(fd) = ?' "$paper") == 2 ]]
-    ! grep -q 'close(fd) = 0' "$paper"
+    fails grep -q 'close(fd) = 0' "$paper"
 }
 
 @test "the top of a sheet says how to write what is in it, in 80 columns" {
     plant_steps
     passes predict
-    ! grep -qE 'no name|~' "$paper"
+    fails grep -qE 'no name|~' "$paper"
     printf '%s\n' 'eve       recvfrom() = 2 "hi" from "", 0 bytes' '~eve      k = 7' \
         'eve       waitpid(bob) -> killed: SIGKILL' >>"$box/said"
     sed 's/k = 7/k = #/' "$box/said" >expected/90-planted.txt
@@ -144,7 +144,7 @@ predict() {
     said '        eve       waitpid(bob) -> killed: SIGKILL'
     grep -qxF '#     ""             no name' "$paper"
     grep -qxF '# In a line that begins with ~ leave # as it is: it is measured.' "$paper"
-    ! grep -E '^#.{80}' "$paper"
+    fails grep -E '^#.{80}' "$paper"
 }
 
 @test "a sheet does not tell how many lines there are" {
@@ -279,7 +279,7 @@ it is:  bob       recv() = 0 ""'
     sed -i '/\[/d' expected/90-planted.txt
     rm "$paper"
     passes predict
-    ! grep -q 'these two buffers' "$paper"
+    fails grep -q 'these two buffers' "$paper"
 }
 
 @test "-1 is enough for an error where the README says so, and only there" {
