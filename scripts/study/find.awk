@@ -35,7 +35,7 @@ function show_evidence(line) {
 function place(    number) {
     number = step
     gsub(/^.* |\.$/, "", number)
-    found_at = found_at (page == last_page ? " " : "\n" page ": ") number
+    found_at = found_at (page == last_page ? ", " : "\n" page ", step ") number
     last_page = page
 }
 

@@ -138,7 +138,7 @@ show() {
     found=$(search "$1" 1)
     (($(wc -l <<<"$found") <= most)) || found=$(search "$1" 2)
     printf '%s\n\nnext: %s\n' "$found" \
-        'more words find less: WHAT="EAGAIN connect"; ALL=1 shows all'
+        'another word beside it finds less; ALL=1 shows all'
 }
 
 # The words of the labs that have $1 in them, or that one might have meant: they

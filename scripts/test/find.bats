@@ -231,15 +231,15 @@ Lab 90, 2. Who is in the backlog?\nbob       recv(sv[0]) = -1 EAGAIN\n'
     passes make -s find WHAT=recv
     [[ $output == "$evidence"'
 The answers:
-labs/90-new/answers.md: 1 2
+labs/90-new/answers.md, step 1, 2
 
-next: more words find less: WHAT="EAGAIN connect"; ALL=1 shows all' ]]
+next: another word beside it finds less; ALL=1 shows all' ]]
     passes make -s find WHAT=recv ALL=1
     [[ $output == "$evidence"$'\nlabs/90-new/answers.md:\n1. **Nobody'* ]]
     said $'   Line 60.\n'
     [[ $output == *'2. **Bob.** `ENOBUFS` would be wrong.' ]]
     passes make -s find WHAT='line 7'
-    [[ $output == $'The answers:\nlabs/90-new/answers.md: 1\n\nnext: '* ]]
+    [[ $output == $'The answers:\nlabs/90-new/answers.md, step 1\n\nnext: '* ]]
     { echo && sed 's/^ */Word /' sixty; } >>labs/90-new/README.md
     passes make -s find WHAT='word line'
     [[ $output == $'labs/90-new/README.md\n\nnext: '* ]]
@@ -253,8 +253,8 @@ next: more words find less: WHAT="EAGAIN connect"; ALL=1 shows all' ]]
     said 'nothing in the labs has "nowhere"'
     printf 'eve       recv(%d) = 1\n' {1..60} >>expected/91-old.txt
     passes make -s find WHAT=recv
-    [[ $output == $'The answers:\nlabs/90-new/answers.md: 1 2
-labs/91-old/answers.md: 1\n\nnext: '* ]]
+    [[ $output == $'The answers:\nlabs/90-new/answers.md, step 1, 2
+labs/91-old/answers.md, step 1\n\nnext: '* ]]
     passes make -s find WHAT=recv ALL=1
     said 'eve       recv(60) = 1'
 }

@@ -71,15 +71,6 @@ mend() {
     scripts/study/mend.sh labs/90-planted
 }
 
-@test "mend: the empty lines do not tell where something was taken out" {
-    plant_faults
-    sed -i 's/^.*say("again = 1");/\n&\n/' labs/90-planted/planted.c
-    EDIT=2 passes mend
-    said 'It is mended when it prints what is expected, to the letter.'
-    fails grep -q again "$file"
-    cmp "$file" <(cat -s "$file")
-}
-
 # Mends the program of lab 90, and leaves its last line.
 undo() {
     local mark
@@ -93,6 +84,15 @@ one_line() {
         printf 'not one line:\n%s\n' "$output"
         return 1
     }
+}
+
+@test "mend: the empty lines do not tell where something was taken out" {
+    plant_faults
+    sed -i 's/^.*say("again = 1");/\n&\n/' labs/90-planted/planted.c
+    EDIT=2 passes mend
+    said 'It is mended when it prints what is expected, to the letter.'
+    fails grep -q again "$file"
+    cmp "$file" <(cat -s "$file")
 }
 
 @test "mend: a fault is handed out, judged, and mended" {
