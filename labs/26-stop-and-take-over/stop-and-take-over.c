@@ -253,6 +253,8 @@ static _Noreturn void run_server(int to_admin)
 
     CHECK_PTHREAD(sigwait(&signals, &number));
     say("sigwait() -> %s", number == SIGTERM ? "SIGTERM" : "another signal");
+
+    // The file first: after shutdown() a new server may make its own file here.
     int removed = CHECK(unlink(server_address.sun_path));
     say("unlink(\"%s\") = %d", server_address.sun_path, removed);
     say("shutdown(listener, SHUT_RDWR) ...");
@@ -264,6 +266,8 @@ static _Noreturn void run_server(int to_admin)
     _exit(EXIT_SUCCESS);
 }
 
+/* The dot says that the worker is about to call accept(). When the server has
+ * ended, eve finds no file. */
 static void stop_by_signal(void)
 {
     int sv[2];
@@ -332,11 +336,11 @@ static void wait_for_dot(int fd)
         _exit(EXIT_FAILURE);
 }
 
-/* It has the listener and the lock, because fork() has copied all descriptors.
- * The first dot comes when the old server has closed both, and the third
- * server has been refused. The second dot comes when eve has tried to connect.
- * It is there for edit 2: without it accept() would fail, and end the lab,
- * before eve tries. */
+/* The new server. It has the listener and the lock, because fork() has copied
+ * all descriptors. The first dot comes when the old server has closed both, and
+ * the third server has been refused. The second dot comes when eve has tried to
+ * connect. It is there for edit 2: without it accept() would fail, and end the
+ * lab, before eve tries. */
 static _Noreturn void run_successor(int listener, int from_first)
 {
     role("new");

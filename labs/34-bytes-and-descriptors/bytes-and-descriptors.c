@@ -1,10 +1,11 @@
 /*
  * 34-bytes-and-descriptors -- to which byte does a descriptor belong?
  *
- * On a stream to the first of the bytes that were sent with it. The first call
- * that comes to this byte takes the descriptor, or loses it, and does not go on
- * to bytes that were sent later. Without a byte the descriptor is lost at once.
- * On SOCK_SEQPACKET it belongs to the message, however much of that is read.
+ * On a stream, a descriptor belongs to the first of the bytes that were sent
+ * with it. The first call that comes to this byte takes the descriptor, or
+ * loses it, and does not go on to bytes that were sent later. Without a byte
+ * the descriptor is lost at once. On SOCK_SEQPACKET, a descriptor belongs to
+ * the message, even if only a part of the message is read.
  *
  *     stream     a b [c d] e f [g h]
  *                     ^         ^
@@ -63,8 +64,8 @@ static void send_bytes(int to_receiver, const char *bytes)
     CHECK(send(to_receiver, bytes, strlen(bytes), 0));
 }
 
-/* send_descriptor() calls sendmsg(), as in lab 31. The sender closes its own,
- * as it does not need it any more. */
+/* send_descriptor() calls sendmsg(), as in lab 31. The sender closes its own
+ * descriptor of the end that it has sent. */
 static void send_with_colour(int to_receiver, const char *bytes,
                              const struct colour *colour)
 {
@@ -125,7 +126,28 @@ static void add_name(char *list, size_t room, int descriptor)
     snprintf(list + length, room - length, "%s%.*s", comma, n, name);
 }
 
-/* Each descriptor is closed again when its name is read. */
+/* Writes the names of all descriptors that have come into list, and closes the
+ * descriptors. There are never more than DESCRIPTORS: the control buffer has no
+ * room for another one. */
+static void take_descriptors(struct msghdr *msg, char *list, size_t room)
+{
+    int descriptors[DESCRIPTORS];
+    struct cmsghdr *beside = CMSG_FIRSTHDR(msg);
+
+    if (!beside || beside->cmsg_level != SOL_SOCKET ||
+        beside->cmsg_type != SCM_RIGHTS)
+        return;
+    size_t count = (beside->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    memcpy(descriptors, CMSG_DATA(beside), count * sizeof(int));
+
+    for (size_t i = 0; i < count; i++) {
+        add_name(list, room, descriptors[i]);
+        CHECK(close(descriptors[i]));
+    }
+}
+
+/* recvmsg() has room for descriptors. The kernel repeats MSG_CMSG_CLOEXEC in
+ * msg_flags, so the line leaves this flag out. */
 static void receive_message(int to_sender, size_t size)
 {
     char bytes[ROOM];
@@ -137,24 +159,11 @@ static void receive_message(int to_sender, size_t size)
         .msg_control = control,
         .msg_controllen = CMSG_LEN(DESCRIPTORS * sizeof(int)),
     };
-    int descriptors[DESCRIPTORS];
-    size_t count = 0;
     char list[32] = "";
 
     role("receiver");
     int n = CHECK(recvmsg(to_sender, &msg, MSG_CMSG_CLOEXEC));
-
-    struct cmsghdr *beside = CMSG_FIRSTHDR(&msg);
-    if (beside && beside->cmsg_level == SOL_SOCKET &&
-        beside->cmsg_type == SCM_RIGHTS) {
-        // never more than DESCRIPTORS: msg_controllen has no room for another
-        count = (beside->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-        memcpy(descriptors, CMSG_DATA(beside), count * sizeof(int));
-    }
-    for (size_t i = 0; i < count; i++) {
-        add_name(list, sizeof(list), descriptors[i]);
-        CHECK(close(descriptors[i]));
-    }
+    take_descriptors(&msg, list, sizeof(list));
     say("recvmsg(%zu %s) = %d \"%.*s\", [%s], msg_flags: %s", size, unit(size),
         n, n, bytes, list, flags_text(msg.msg_flags & ~MSG_CMSG_CLOEXEC));
 }
@@ -250,6 +259,8 @@ static void recv_and_recvmsg(void)
     close_pair(sv);
 }
 
+/* The four calls of the picture in the README. All bytes are there before the
+ * receiver begins. */
 static void four_sends(void)
 {
     int sv[2];
@@ -286,6 +297,7 @@ static void wait_for_all(void)
     close_pair(sv);
 }
 
+/* The receiver asks for one byte of two, and has room for the descriptor. */
 static void cut_message(void)
 {
     int sv[2];
@@ -300,7 +312,8 @@ static void cut_message(void)
     close_pair(sv);
 }
 
-/* As in the second run of step 2, but a message and not a stream. */
+/* As in the second run of step 2, but with a message in the place of a stream:
+ * the receiver asks for one byte of two, and has no room for the descriptor. */
 static void cut_message_without_room(void)
 {
     int sv[2];

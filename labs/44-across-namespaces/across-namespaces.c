@@ -3,12 +3,12 @@
  *
  * A process in namespaces of its own has another view of names and numbers:
  *
- *     namespace      what is another one inside
+ *     namespace      what is different inside
  *
  *     network        the table of abstract names. A path is in no such table,
  *                    and a socket keeps the table with which it was made
- *     pid            all pids. Whoever is not in it has pid 0
- *     user           all uids. Whoever is not in its map has uid 65534
+ *     pid            all pids. A process that is not inside has pid 0
+ *     user           all uids. A user who is not in the map has uid 65534
  *
  * SO_PEERCRED shows pid and uid as the namespaces of the one who asks have
  * them.
@@ -107,7 +107,7 @@ static void ask_pid(const char *end, int fd)
         whose_pid(peer.pid, text));
 }
 
-/* For who is outside: there each uid has its usual number. */
+/* For a process outside: there each uid has its usual number. */
 static void ask_uid(const char *end, int fd)
 {
     char text[ROOM];
@@ -117,7 +117,7 @@ static void ask_uid(const char *end, int fd)
         whose_uid(peer.uid, text));
 }
 
-/* For who is inside. There own_uid is no number to compare with. */
+/* For a process inside. There own_uid is no number to compare with. */
 static void ask_uid_inside(const char *end, int fd)
 {
     struct ucred peer = peer_of(fd);
@@ -271,7 +271,9 @@ static void find_listener(const struct name *name)
     CHECK(close(to_server));
 }
 
-/* A second server. It lives until the first process closes the gate. */
+/* A second server. It is also its own first client, so it finds out whom the
+ * abstract name leads to inside. It lives until the first process closes the
+ * gate. */
 static _Noreturn void run_second_server(int gate)
 {
     char byte;
@@ -289,6 +291,8 @@ static _Noreturn void run_second_server(int gate)
     _exit(EXIT_SUCCESS);
 }
 
+/* The server has both names. Nobody else outside gets the abstract one. Then a
+ * second server tries the same two names inside. */
 static void same_name_twice(void)
 {
     int gate[2];
@@ -340,6 +344,8 @@ static _Noreturn void run_with_two_sockets(int to_outside)
     _exit(EXIT_SUCCESS);
 }
 
+/* When the process inside has ended, its socket "after" still lives, because it
+ * has been sent. The first process receives it, and speaks as outside. */
 static void older_than_namespace(void)
 {
     int sv[2];
@@ -429,6 +435,8 @@ static void ask_outside(int listener)
     CHECK(close(gate[0]));
 }
 
+/* The server learns the client's pid before the client connects, so that it can
+ * name this pid. */
 static void ask_inside(int listener)
 {
     int gate[2];
@@ -448,6 +456,7 @@ static void ask_inside(int listener)
     CHECK(close(gate[0]));
 }
 
+/* First a client in the old pid namespace, then one in a new pid namespace. */
 static void which_pid(void)
 {
     role("server");
@@ -524,6 +533,7 @@ static void ask_uids_outside(int listener)
     CHECK(close(to_client));
 }
 
+/* One connection, and the server asks twice at the same end. */
 static void ask_uids_inside(int listener)
 {
     int gate[2];

@@ -2,11 +2,11 @@
  * 61-price-of-packets -- what is the price of packets?
  *
  * AF_UNIX puts what each send() brings into the peer's queue, as a piece of its
- * own. TCP makes packets of it. Each also says what has come from the other
- * side. A side that has nothing to send says it by a packet without data. The
- * price is paid for each message or packet, much more than for each byte. So
- * who has many small messages can join them: writev() joins them for both
- * families, MSG_MORE only for TCP.
+ * own. TCP makes packets of it. Each packet also says what has come from the
+ * other side. A side that has nothing to send says this by a packet without
+ * data. The price is paid for each message or packet, much more than for each
+ * byte. So a program with many small messages can join them: writev() joins
+ * them for both families, MSG_MORE only for TCP.
  *
  *     AF_UNIX    send()  ----------------------------->  [message]  recv()
  *     TCP        send()  ---------- packet ----------->  [ bytes ]  recv()
@@ -109,7 +109,8 @@ static int receive(int fd, int size)
     return CHECK(recv(fd, buf, (size_t)size, MSG_WAITALL));
 }
 
-/* The last of them does not say that more comes. */
+/* Sends `count` messages, each by a call of its own. The last call has no
+ * flags, because after it no more comes. */
 static void send_apart(int fd, int count, int flags)
 {
     char message[SIZE] = "";
@@ -119,6 +120,7 @@ static void send_apart(int fd, int count, int flags)
     CHECK(send(fd, message, SIZE, 0));
 }
 
+/* Sends `count` messages by one call. */
 static void send_joined(int fd, int count)
 {
     char message[SIZE] = "";
@@ -166,6 +168,7 @@ static void go_there_and_back(struct connection connection)
         came, back);
 }
 
+/* The same traffic as on TCP, but no packets: the kernel has no such counts. */
 static void packets_on_unix(void)
 {
     struct tcp_info info = {0};
@@ -237,6 +240,7 @@ static void say_memory(struct connection connection, int one)
     say("recv(%d bytes) = %d", FEW * SIZE, came);
 }
 
+/* The messages wait in the queue: how much memory do they take there? */
 static void wait_on_unix(void)
 {
     struct connection connection = open_connection(AF_UNIX);
@@ -249,6 +253,7 @@ static void wait_on_unix(void)
     close_connection(connection);
 }
 
+/* The same messages on TCP: how many packets are they? */
 static void wait_on_tcp(void)
 {
     struct connection connection = open_connection(AF_INET);
@@ -264,6 +269,7 @@ static void wait_on_tcp(void)
     close_connection(connection);
 }
 
+/* Joined in two ways: is the memory less than that of five messages? */
 static void join_on_unix(void)
 {
     struct connection connection = open_connection(AF_UNIX);
@@ -339,12 +345,25 @@ static _Noreturn void answer(int to_parent, int count, int size)
     _exit(EXIT_SUCCESS);
 }
 
-/* `turns` times, the parent sends `count` messages by one call, and waits for
- * one answer. */
-static void ask_child(int family, int turns, int count)
+/* Sends `count` messages by one call, and waits for one answer, `turns` times.
+ * Returns in how many of these turns the processor left the parent. */
+static int ask_in_turns(int to_child, int turns, int count)
 {
     int switched = 0;
 
+    for (int i = 0; i < turns; i++) {
+        long before = context_switches();
+        send_joined(to_child, count);
+        receive(to_child, SIZE);
+        if (context_switches() > before)
+            switched++;
+    }
+    return switched;
+}
+
+/* The parent asks, and a child answers once in each turn. */
+static void ask_child(int family, int turns, int count)
+{
     struct connection connection = open_connection(family);
     pid_t child = CHECK(fork());
     if (child == 0) {
@@ -355,13 +374,7 @@ static void ask_child(int family, int turns, int count)
 
     say("%d times: writev(%d x %d bytes), recv() ...", turns, count, SIZE);
     long start = context_switches();
-    for (int i = 0; i < turns; i++) {
-        long before = context_switches();
-        send_joined(connection.client, count);
-        receive(connection.client, SIZE);
-        if (context_switches() > before)
-            switched++;
-    }
+    int switched = ask_in_turns(connection.client, turns, count);
     long end = context_switches();
     say("turns with a context switch: %d of %d", switched, turns);
     say_measured("context switches of the parent: %ld", end - start);
@@ -400,8 +413,9 @@ static void send_many(int fd, enum way way)
         send_joined(fd, MANY);
 }
 
-/* What one turn took, in microseconds, and how many bytes came. */
-struct turn {
+/* How long sending and reading took once, in microseconds, and how many bytes
+ * came. */
+struct timing {
     double sending;
     double reading;
     int came;
@@ -410,9 +424,9 @@ struct turn {
 /* One thread plays both ends, so this is the cost of the calls alone. Over TCP
  * the last packets may come after send() has returned. So recv(MSG_PEEK) waits
  * for them before the reading is timed. The answer at the end acknowledges all:
- * otherwise an acknowledgement of this turn could be handled during the next
- * one, and cost it time. */
-static struct turn time_turn(struct connection connection, enum way way)
+ * otherwise an acknowledgement could be handled during the next timing, and
+ * cost it time. */
+static struct timing time_once(struct connection connection, enum way way)
 {
     char buf[MANY * SIZE];
 
@@ -427,37 +441,37 @@ static struct turn time_turn(struct connection connection, enum way way)
 
     send_apart(connection.server, 1, 0);
     receive(connection.client, SIZE);
-    struct turn turn = {
+    struct timing timing = {
         .sending = sent - start, .reading = end - ready, .came = came};
-    return turn;
+    return timing;
 }
 
-/* The fastest of several turns counts, because the others met with something
- * else. */
+/* The fastest of several times counts: something else may have disturbed the
+ * others. */
 static void time_many(int family, enum way way)
 {
-    enum { TURNS = 5 };
+    enum { TIMES = 5 };
     double sending = 1e9;
     double reading = 1e9;
     int came = 0;
 
     struct connection connection = open_connection(family);
-    for (int i = 0; i < TURNS; i++) {
-        struct turn turn = time_turn(connection, way);
-        came += turn.came;
-        if (turn.sending < sending)
-            sending = turn.sending;
-        if (turn.reading < reading)
-            reading = turn.reading;
+    for (int i = 0; i < TIMES; i++) {
+        struct timing timing = time_once(connection, way);
+        came += timing.came;
+        if (timing.sending < sending)
+            sending = timing.sending;
+        if (timing.reading < reading)
+            reading = timing.reading;
     }
-    say("%d messages by %s, %d times: %d bytes came", MANY, name_of(way), TURNS,
+    say("%d messages by %s, %d times: %d bytes came", MANY, name_of(way), TIMES,
         came);
     say_measured("sending %.1f us, recv() %.1f us, together %.1f us", sending,
                  reading, sending + reading);
     if (family == AF_INET) {
         struct packets packets = count_packets(connection.client);
         say_measured("packets with data: %d, for %d messages",
-                     packets.with_data, TURNS * MANY);
+                     packets.with_data, TIMES * MANY);
     }
     close_connection(connection);
 }

@@ -4,8 +4,9 @@
  * A manager does: it binds, listens, and never accepts. When somebody waits in
  * the queue, it executes the server, and the server has the listener as its
  * descriptor 3. Two variables of the environment tell the server so. The queue
- * belongs to the listener, so the server finds who came before it, and the next
- * server finds whom a crashed one has not accepted.
+ * belongs to the listener. So the server finds the clients that came before it
+ * was started. If it crashes, the next server finds those that it has not
+ * accepted.
  *
  *     client ---> [ queue ] <--- listener of the manager: poll()
  *                           <--- descriptor 3 of the server: accept()
@@ -37,8 +38,9 @@ static const struct sockaddr_un server_address = {.sun_family = AF_UNIX,
 
 /* ---- What the manager does, and the clients, in the first process ---- */
 
-/* It has FD_CLOEXEC, as all that the manager opens: who is executed gets what
- * is meant for it, and nothing else. */
+/* The listener has FD_CLOEXEC, as everything that the manager opens. So a
+ * program that is executed gets the descriptor that is meant for it, and no
+ * other one. */
 static int open_listener(void)
 {
     role("manager");
@@ -57,7 +59,7 @@ static void close_listener(int listener)
     CHECK(unlink(server_address.sun_path));
 }
 
-/* Does somebody wait in the queue? */
+/* Does somebody wait in the queue? With the timeout 0, poll() does not wait. */
 static void poll_listener(int listener)
 {
     struct pollfd polled = {.fd = listener, .events = POLLIN};
@@ -93,7 +95,7 @@ static int open_client(const char *name, const char *text)
     return to_server;
 }
 
-/* The last thing that a client does. */
+/* What comes is the answer, end of file, or an error. */
 static void read_answer(const char *name, int to_server)
 {
     char buf[ROOM];
@@ -134,7 +136,8 @@ static int look_at_variables(void)
     return count && strcmp(whose, "own") == 0;
 }
 
-/* fork() and execv() leave them as they are. */
+/* Called in the child, because LISTEN_PID is the child's pid. execv() leaves
+ * the variables and the pid as they are. */
 static void set_variables(void)
 {
     char number[16];
@@ -266,6 +269,7 @@ static void look(void)
     say("fcntl(%d, F_GETFD) = %s", LISTENER, result);
 }
 
+/* A server that follows the protocol. */
 static void serve_if_meant(void)
 {
     if (!look_at_variables())
@@ -273,6 +277,7 @@ static void serve_if_meant(void)
     serve_one();
 }
 
+/* execute() has started this program again, and has said what it shall do. */
 static int run_program(const char *name, const char *task)
 {
     setvbuf(stdout, NULL, _IOLBF, BUFSIZ);    // print each line at once

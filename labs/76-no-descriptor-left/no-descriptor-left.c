@@ -1,11 +1,12 @@
 /*
  * 76-no-descriptor-left -- what can a server do without a free descriptor?
  *
- * accept() is -1 EMFILE, whether a client waits or not. Who waits stays in the
- * queue and notices nothing, so poll() reports the listener again and again.
- * Either the server keeps one descriptor in reserve: it closes that, accepts,
- * and closes the client. Or it does not look at the listener until one of its
- * clients has gone. Then the others wait in the queue.
+ * accept() is -1 EMFILE, whether a client waits or not. A client that waits
+ * stays in the queue and notices nothing, so poll() reports the listener again
+ * and again. The server can have one of two plans. It keeps a spare descriptor:
+ * it closes this descriptor, accepts a client, and closes the connection. Or it
+ * does not look at the listener until one of its clients has gone. Until then
+ * the others wait in the queue.
  *
  *     client ---> [ queue ] ---> accept() ---> table of descriptors: full
  *                    |
