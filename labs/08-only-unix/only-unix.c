@@ -1,10 +1,11 @@
 /*
  * 08-only-unix -- what can AF_UNIX do that TCP cannot?
  *
- * Both ends of an AF_UNIX connection are in one kernel. So it can hand over
- * what means something only there: a descriptor, the number of a process and
- * of a user. Its address can be a file, which has permissions, or there is no
- * address at all. TCP sends bytes to wherever the other end may be.
+ * Both ends of an AF_UNIX connection are in one kernel. So the kernel can hand
+ * over what means something only there: a descriptor, the number of a process
+ * and of a user. The address of the server can be a file, which has
+ * permissions, and a pair has no address at all. TCP sends bytes to wherever
+ * the other end may be.
  *
  *     client  ---- bytes ----------------->  server      AF_UNIX and TCP
  *             ---- descriptor, pid, uid -->              AF_UNIX only
@@ -146,11 +147,13 @@ static const char *flags_text(int flags)
 
 /* Returns the descriptor that came beside the bytes, or -1. What comes there
  * need not be a descriptor (lab 7 had three numbers), so look at its type.
- * CMSG_LEN() is room for one descriptor. In all of `control` there may be room
- * for two: then a client that sends two would leave one open that the server
- * does not know of, each time. With MSG_CMSG_CLOEXEC, a program started by exec
- * does not get the descriptor. recvmsg() copies that flag into msg_flags, so it
- * is left out there. */
+ *
+ * CMSG_LEN() is room for one descriptor. The whole of `control` may be room for
+ * two: then a client could send two, and the second one would stay open in the
+ * server, which does not know of it.
+ *
+ * With MSG_CMSG_CLOEXEC, a program started by exec does not get the descriptor.
+ * recvmsg() copies that flag into msg_flags. The printed line leaves it out. */
 static int receive_with_descriptor(int to_client)
 {
     _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))];

@@ -42,7 +42,7 @@ static int take_job(struct worker *self)
     int job;
     int n = CHECK(recv(self->end, &job, sizeof(job), 0));
 
-    // From main. Who gets numbers from a stranger checks them first.
+    // The number is from main. A number from a stranger must be checked first.
     if (n > 0)
         self->taken[job]++;
     return n;
@@ -186,7 +186,7 @@ static void send_text(int fd, const char *text)
     CHECK(send(fd, text, strlen(text), 0));
 }
 
-static void look(int fd)
+static void poll_once(int fd)
 {
     struct pollfd polled = {.fd = fd, .events = POLLIN};
 
@@ -194,7 +194,7 @@ static void look(int fd)
     say("poll(POLLIN) = %d", ready);
 }
 
-static void take(int fd)
+static void receive_if_there(int fd)
 {
     char buf[ROOM];
 
@@ -209,11 +209,11 @@ static void *poller_a(void *arg)
     const struct ends *ends = arg;
 
     role("worker A");
-    look(ends->work);
+    poll_once(ends->work);
     pass_turn(ends->turn);
 
     wait_for_turn(ends->turn);
-    take(ends->work);
+    receive_if_there(ends->work);
     pass_turn(ends->turn);
     return NULL;
 }
@@ -224,11 +224,11 @@ static void *poller_b(void *arg)
 
     role("worker B");
     wait_for_turn(ends->turn);
-    look(ends->work);
+    poll_once(ends->work);
     pass_turn(ends->turn);
 
     wait_for_turn(ends->turn);
-    take(ends->work);
+    receive_if_there(ends->work);
     return NULL;
 }
 
@@ -286,7 +286,7 @@ static void *asker_a(void *arg)
 
     wait_for_turn(ends->turn);
     receive_bytes(ends->work, (size_t)length);
-    take(ends->work);    // is something left?
+    receive_if_there(ends->work);    // is something left?
     return NULL;
 }
 

@@ -122,8 +122,8 @@ static void make_log_file(void)
     CHECK(unlink(log_path));
 }
 
-/* A client that writes its name and goes. The caller names the error that is
- * to come, or 0 for none. Any other error ends the lab. RESULT() is not used:
+/* A client that writes its name and goes. The caller names the one error that
+ * may come, or 0 for none. Any other error ends the lab. RESULT() is not used:
  * it takes the name of one error, such as EACCES, and here the error differs
  * from call to call. */
 static void try_to_connect(const char *name, int error)
@@ -291,7 +291,7 @@ static void bind_then_chmod(void)
 }
 
 /* The file has the mode 0 from its first moment on, until all is ready. */
-static void born_shut(void)
+static void fchmod_then_bind(void)
 {
     int fd = open_socket(SOCK_DGRAM);
 
@@ -305,9 +305,9 @@ static void born_shut(void)
     close_server(fd, &server_address);
 }
 
-/* The thread second wants a file for everybody. One byte on the pair tells
- * first that it may go on, and one byte from first tells this thread the
- * same. */
+/* The thread second wants a file for everybody. When it has changed the umask,
+ * it writes one byte, and the thread first goes on. Then it waits until first
+ * writes a byte, too. */
 static void *make_second_file(void *arg)
 {
     const int *to_first = arg;
@@ -374,7 +374,7 @@ int main(void)
 
     step("And if the clients send datagrams?");
     bind_then_chmod();
-    born_shut();
+    fchmod_then_bind();
 
     step("Two threads change the umask. Which files do they get?");
     two_threads_change_the_umask();

@@ -1,10 +1,10 @@
 /*
  * 35-too-many-descriptors -- how many descriptors are too many?
  *
- * One message takes 253. If one of them cannot be sent, nothing is. If the
- * receiver's table is full, the rest is lost, and recvmsg() does not fail. And
- * a user may have only so many on their way, which nobody has received yet: all
- * processes of this user together.
+ * One message takes at most 253. If one of them cannot be sent, nothing is
+ * sent. If the receiver's table becomes full, the rest is closed, and recvmsg()
+ * does not fail. What is on its way, because nobody has received it yet, is
+ * limited, too: the kernel counts it for all processes of a user together.
  *
  *     sender                 on their way              receiver's table
  *                  +-----+     +-----------+  recvmsg()    +---+
@@ -27,7 +27,7 @@
 #include "../../common/lab.h"
 
 enum {
-    MOST = 254,          // that anybody tries to send in one message
+    MOST = 254,          // descriptors that the sender tries in one message
     NEEDED = 512,        // for step 1, and what the starter has left open
     SMALL_LIMIT = 16,    // of open files, in steps 4 and 5
     FEW = 2,             // descriptors in one message, in step 4
@@ -102,7 +102,8 @@ static const char *flags_text(int flags)
     return number;
 }
 
-/* There is room for all that anybody tries to send. Returns how many came. */
+/* There is room for the longest message that the sender tries. Returns how many
+ * descriptors came. */
 static size_t receive(int to_sender, int descriptors[MOST])
 {
     char byte;
@@ -166,7 +167,7 @@ static void fill(int *descriptors, size_t n, int descriptor)
         descriptors[i] = descriptor;
 }
 
-/* n times the same. */
+/* Sends one message that has the same descriptor n times. */
 static void send_copies(int to_receiver, const struct colour *colour, size_t n)
 {
     int descriptors[MOST];
@@ -177,7 +178,7 @@ static void send_copies(int to_receiver, const struct colour *colour, size_t n)
     say("sendmsg(\"x\", %zu times %s) = %s", n, colour->name, result);
 }
 
-/* One of each colour. */
+/* Sends one message that has one descriptor of each colour. */
 static void send_colours(int to_receiver, const struct colour *colours,
                          size_t n)
 {
@@ -218,7 +219,8 @@ static void one_message(void)
     CHECK(close(sv[1]));
 }
 
-/* As somebody does who fills three elements, and has nothing for one. */
+/* The sender has an array of three descriptors, and nothing for the second one.
+ * So it has put -1 there. */
 static void one_is_bad(void)
 {
     int sv[2];
@@ -259,7 +261,8 @@ static void allow_two_more(int descriptor)
     say("setrlimit(RLIMIT_NOFILE, two more than now) = %d", set);
 }
 
-/* The sender closes its own before the receiver's limit is set. */
+/* The sender closes its own red, green and blue before the receiver's limit is
+ * set. Both roles are one process, with one table. */
 static void full_table(void)
 {
     int sv[2];
@@ -296,25 +299,33 @@ static void full_table(void)
     CHECK(close(sv[1]));
 }
 
-/* The count is of all processes of the user. So how many messages go differs,
- * and is only measured. */
+/* The kernel counts for all processes of the user. So the number of messages
+ * that are sent may differ, and is only measured. */
 static void send_until_refused(const int sv[2], const struct colour *colour,
                                size_t n)
 {
     int descriptors[MOST];
-    const char *result = "no sendmsg() yet";
     size_t messages = 0;
+    long result = 0;
 
     fill(descriptors, n, colour->sent);
     while (messages < MESSAGES) {
-        result = RESULT(try_sendmsg(sv[0], descriptors, n), ETOOMANYREFS);
-        if (result[0] == '-')    // RESULT lets no other error through
+        result = try_sendmsg(sv[0], descriptors, n);
+        if (result == -1)
             break;
         messages++;
     }
+    if (result == -1 && errno != ETOOMANYREFS)
+        fail("sendmsg()", __FILE__, __LINE__);
+
     say_measured("messages sent: %zu, descriptors sent: %zu", messages,
                  messages * n);
-    say("the last sendmsg(\"x\", %zu times %s) = %s", n, colour->name, result);
+    if (result == -1)
+        say("the last sendmsg(\"x\", %zu times %s) = -1 ETOOMANYREFS", n,
+            colour->name);
+    else
+        say("the last sendmsg(\"x\", %zu times %s) = %ld", n, colour->name,
+            result);
 }
 
 static void set_limit(rlim_t number)

@@ -63,8 +63,8 @@ static void remove_files(void)
         CHECK(rmdir(directories[i - 1]));
 }
 
-/* What a step looks at may fail with one of these errors. */
-static int is_looked_at(int error)
+/* The calls that a step looks at may fail with one of these errors. */
+static int is_expected(int error)
 {
     static const int errors[] = {EADDRINUSE, EBUSY, ECONNREFUSED, ENOENT,
                                  EROFS};
@@ -82,7 +82,7 @@ static void say_result(const char *call, const char *path, int result)
     char text[ROOM];
 
     snprintf(text, ROOM, "%s(\"%s\")", call, path);
-    if (result == -1 && !is_looked_at(errno))
+    if (result == -1 && !is_expected(errno))
         fail(text, __FILE__, __LINE__);
     if (result == -1)
         say("%s = -1 %s", text, error_name(errno));
@@ -140,7 +140,7 @@ static int open_server(const char *path)
     return fd;
 }
 
-/* A byte says: "I have done what I had to do." */
+/* The gate is a pair. A byte says: "I have done what I had to do, go on." */
 static void pass_on(int gate)
 {
     CHECK(send(gate, ".", 1, 0));
@@ -248,8 +248,9 @@ static void server_starts_anew(void)
     CHECK(unlink(server_path));
 }
 
-/* Removes the file that is mounted, and tries to remove what it is mounted on.
- * Then the first process removes that, from outside. */
+/* Tries to remove the mount point, and removes the name of the file that is
+ * mounted there. Then the first process removes the file at the mount point,
+ * from outside. */
 static _Noreturn void run_remover(int listener, int gate)
 {
     begin_inside(listener);
@@ -383,8 +384,8 @@ static void another_root(void)
     CHECK(unlink(server_path));
 }
 
-/* Has its own directory where the others have run. Its server lives until the
- * first process closes the gate. */
+/* At the path run, this process has a directory of its own. It listens until
+ * the first process closes the other end of the gate. */
 static _Noreturn void run_private_server(int listener, int gate)
 {
     char byte;

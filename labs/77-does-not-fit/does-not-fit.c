@@ -97,7 +97,8 @@ static void try_connect(int fd, const char *path, int error)
     say("connect(\"%s\") = %s", path, result);
 }
 
-/* One client with a socket of this type. Each server has another type. */
+/* One client, with a new socket of this type, tries one server. Only a server
+ * of the same type fits. */
 static void try_one_server(int type, int type_of_server, const char *path)
 {
     int fd = new_socket(type);
@@ -185,8 +186,8 @@ static void receive(const char *server, int fd)
         say("recv() = %s", text_of(n, EAGAIN, "recv()"));
 }
 
-/* The second server has no connection. So the text is with the first one, or
- * nowhere. */
+/* Nobody connects to the second server. So a text that was sent is with the
+ * first server, or nowhere. The same holds for SOCK_SEQPACKET, below. */
 static void address_on_stream(void)
 {
     int first = open_server(SOCK_STREAM, first_path);
