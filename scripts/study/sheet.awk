@@ -207,7 +207,7 @@ function beside(step,    i, n, m, you, is) {
     n = split(lines["you", step], you, "\n") - 1
     m = split(lines["is", step], is, "\n") - 1
     for (i = 1; i <= n && n == m; i++)
-        if (you[i] == is[i])
+        if (means(you[i], is[i]))
             print " " is[i]
         else
             print "-" you[i] "\n+" is[i]

@@ -243,6 +243,18 @@ it is:  bob       recv() = 0 ""'
     said '2 of 3 steps as predicted'
 }
 
+@test "a line in its place is not set against itself" {
+    plant_steps
+    sed -i '/recv() = 3/s/3 .*/0 ""/' "$box/said"
+    cp "$box/said" expected/90-planted.txt
+    fill_in '/^2/,/^3/{/recv/s/=.*/= 0/}'
+    passes predict
+    said $'you:    bob       recv() = 0
+it is:  bob       recv() = 2 "hi"
+        bob       recv() = 0 ""
+        bob       recv() = 0 ""'
+}
+
 @test "the quotes of a text and the case of an error do not matter" {
     plant_steps
     printf '%s\n' '' '4. Which?' 'bob       user: "guest", room: 5' \
