@@ -249,7 +249,7 @@ it is:  bob       recv() = 0 ""'
     cp "$box/said" expected/90-planted.txt
     fill_in '/^2/,/^3/{/recv/s/=.*/= 0/}'
     passes predict
-    said $'you:    bob       recv() = 0
+    said $'you:    bob       recv() = 0 ""
 it is:  bob       recv() = 2 "hi"
         bob       recv() = 0 ""
         bob       recv() = 0 ""'
