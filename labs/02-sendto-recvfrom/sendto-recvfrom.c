@@ -26,8 +26,8 @@
 
 enum {
     ROOM = 64,             // longer than any text that is sent here
-    SMALL_ROOM = 3,        // shorter than some
-    NUMBERS = 100,         // that step 5 sends
+    SMALL_ROOM = 3,        // shorter than "red wine", and than "milk"
+    NUMBERS = 100,         // so many numbers are sent in step 5
     SMALL_BUFFER = 8192    // a send buffer that is full before all are sent
 };
 
@@ -138,13 +138,20 @@ static void two_clients(void)
     close_and_unlink(server, &server_address);
 }
 
-/* Sends to where a request came from. Some of these calls fail, and the step
- * looks how. */
+/* Sends to where a request came from. Some of these calls fail: the step
+ * decides which error it expects. */
 static ssize_t send_answer(int server, const char *text,
                            const struct sender *to)
 {
     return sendto(server, text, strlen(text), 0,
                   (const struct sockaddr *)&to->address, to->length);
+}
+
+static void say_answer(const char *text, const struct sender *to,
+                       const char *result)
+{
+    say("sendto(\"%s\", \"%.*s\") = %s", text, PATH_ROOM, to->address.sun_path,
+        result);
 }
 
 /* One process plays both carol and the server, because the kernel looks at
@@ -161,8 +168,7 @@ static void client_without_name(void)
     role("server");
     struct sender from = receive(server, ROOM);
     const char *result = RESULT(send_answer(server, text, &from), ENOTCONN);
-    say("sendto(\"%s\", \"%.*s\") = %s", text, PATH_ROOM, from.address.sun_path,
-        result);
+    say_answer(text, &from, result);
 
     role("carol");
     int bound = CHECK(bind(carol, (const struct sockaddr *)&carol_address,
@@ -172,9 +178,8 @@ static void client_without_name(void)
     send_text(carol, "soup", &server_address, sizeof(server_address));
     role("server");
     from = receive(server, ROOM);
-    int sent = CHECK(send_answer(server, text, &from));
-    say("sendto(\"%s\", \"%.*s\") = %d", text, PATH_ROOM, from.address.sun_path,
-        sent);
+    result = RESULT(send_answer(server, text, &from), ENOTCONN);
+    say_answer(text, &from, result);
     role("carol");
     receive(carol, ROOM);
 
@@ -205,14 +210,12 @@ static void client_is_gone(void)
 
     struct sender from = receive(server, ROOM);
     const char *result = RESULT(send_answer(server, text, &from), ECONNREFUSED);
-    say("sendto(\"%s\", \"%.*s\") = %s", text, PATH_ROOM, from.address.sun_path,
-        result);
+    say_answer(text, &from, result);
 
     int removed = CHECK(unlink(ann_address.sun_path));
     say("unlink(\"%s\") = %d", ann_address.sun_path, removed);
     result = RESULT(send_answer(server, text, &from), ENOENT);
-    say("sendto(\"%s\", \"%.*s\") = %s", text, PATH_ROOM, from.address.sun_path,
-        result);
+    say_answer(text, &from, result);
 
     close_and_unlink(server, &server_address);
 }
@@ -243,7 +246,8 @@ static ssize_t send_number(int fd, int number, int flags)
                   sizeof(server_address));
 }
 
-/* Returns 0, which is no error, if there is no room for the number. */
+/* Returns 0 if there is no room for the number: in the loop below, this is no
+ * failure. */
 static ssize_t send_if_room(int fd, int number)
 {
     ssize_t n = send_number(fd, number, MSG_DONTWAIT);
@@ -251,6 +255,19 @@ static ssize_t send_if_room(int fd, int number)
     if (n == -1 && errno == EAGAIN)
         return 0;
     return n;
+}
+
+/* Returns the first number for which there was no room. */
+static int send_until_full(int client)
+{
+    int number = 0;
+    int n;
+
+    do {
+        number++;
+        n = CHECK(send_if_room(client, number));
+    } while (n > 0);
+    return number;
 }
 
 /* recv() is recvfrom() for a program that does not ask who the sender is. */
@@ -275,7 +292,8 @@ static void receive_numbers(int server)
         out_of_sequence);
 }
 
-/* The client goes on, without the server's socket. Its child is the server. */
+/* The child is the server. The client goes on, and closes its own descriptor of
+ * the server's socket. */
 static pid_t start_server(int server, int client)
 {
     pid_t child = CHECK(fork());
@@ -307,21 +325,16 @@ static void nobody_reads(void)
     CHECK(setsockopt(client, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)));
 
     role("client");
-    int k = 0;
-    int n;
-    do {
-        k++;
-        n = CHECK(send_if_room(client, k));
-    } while (n > 0);
+    int k = send_until_full(client);
     say_measured("the first number without room: k = %d", k);
 
-    /* k was refused in the loop already. This call shows the error, too. */
+    /* There was no room for k a moment ago. This call shows the error, too. */
     const char *result = RESULT(send_number(client, k, MSG_DONTWAIT), EAGAIN);
     say("sendto(k, MSG_DONTWAIT) = %s", result);
 
     say("sendto(k, 0) ...");
     pid_t reader = start_server(server, client);
-    n = CHECK(send_number(client, k, 0));
+    int n = CHECK(send_number(client, k, 0));
     say("sendto(k, 0) = %d", n);
     for (int number = k + 1; number <= NUMBERS; number++)
         CHECK(send_number(client, number, 0));

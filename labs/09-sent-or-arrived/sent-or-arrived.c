@@ -81,8 +81,8 @@ struct connection {
     int server;
 };
 
-/* The two are connected to each other, so they need the listener and its path
- * no longer. */
+/* The two sockets are connected to each other. So they no longer need the
+ * listener and its path, and these are removed here. */
 static struct connection connect_through(int listener,
                                          const struct address *server)
 {
@@ -125,7 +125,8 @@ static void close_connection(struct connection connection)
     CHECK(close(connection.server));
 }
 
-/* The control: the server is there, and reads. Then it closes its socket. */
+/* One message arrives, because the server is there, and reads. Then the server
+ * closes its socket. */
 static void greet_and_close(struct connection connection)
 {
     const char *text = "hello";
@@ -283,11 +284,11 @@ enum { MESSAGE = 8000 };
 static const char one[MESSAGE] = "one";
 static const char two[MESSAGE] = "two";
 
-/* The kernel doubles this number, so the limit is 64 bytes above the length of
- * one message: a message that is longer than SO_SNDBUF would be refused. The
- * kernel also counts memory of its own for each message, and so one message
- * alone is above the limit. When nothing waits, the kernel takes the message
- * all the same. When one message waits, the kernel takes no other one. */
+/* The kernel doubles this number. So the limit is 64 bytes more than the length
+ * of one message. It must not be less: a message that is longer than SO_SNDBUF
+ * is refused. The kernel also counts memory of its own for each message, so one
+ * message alone is above the limit. When nothing waits, the kernel takes the
+ * message all the same. When one message waits, the kernel takes no other. */
 static void make_room_for_one(int fd, int option)
 {
     int size = (MESSAGE + 64) / 2;
@@ -421,7 +422,7 @@ static struct connection open_small_stream(struct address address)
     return connect_through(listener, &address);
 }
 
-/* Says how many bytes there are, and what the last ones are. */
+/* The evidence is what the last bytes are: "last", or dots. */
 static void say_end(const char *call, const char *buf, int count)
 {
     int shown = (int)strlen("last");
@@ -520,6 +521,15 @@ static void wait_for_client(int listener)
     CHECK(poll(&polled, 1, -1));
 }
 
+/* A client has POLLOUT when it is connected. */
+static void poll_client(const char *name, int client, int timeout)
+{
+    struct pollfd polled = {.fd = client, .events = POLLOUT};
+
+    int n = CHECK(poll(&polled, 1, timeout));
+    say_poll(name, n, polled.revents);
+}
+
 static void listener_full_tcp(void)
 {
     role("TCP");
@@ -527,21 +537,17 @@ static void listener_full_tcp(void)
     int listener = open_listener(&server);
     int first = open_client(&server);
     int second = open_client(&server);
-    struct pollfd polled_first = {.fd = first, .events = POLLOUT};
-    struct pollfd polled_second = {.fd = second, .events = POLLOUT};
 
     const char *result =
         RESULT(connect(first, &server.any, server.length), EINPROGRESS);
     say("connect(first) = %s", result);
-    int n = CHECK(poll(&polled_first, 1, -1));
-    say_poll("first", n, polled_first.revents);
+    poll_client("first", first, -1);    // -1: as long as it takes
     wait_for_client(listener);
 
     result = RESULT(connect(second, &server.any, server.length), EINPROGRESS);
     say("connect(second) = %s", result);
     wait_for_earlier_packets();
-    n = CHECK(poll(&polled_second, 1, 0));    // 0: does not wait
-    say_poll("second", n, polled_second.revents);
+    poll_client("second", second, 0);    // 0: does not wait
 
     CHECK(close(first));
     CHECK(close(second));

@@ -111,9 +111,9 @@ static int read_text(const char *name, int fd, char buf[ROOM])
     return n;
 }
 
-/* One process plays both. The server also calls listen() before bind(), and
- * accept() before listen(). The client tries to connect three times, with the
- * same socket. */
+/* One process plays the server and the client. The server calls listen() once
+ * before bind(), and accept() once before the listen() that succeeds. The
+ * client tries to connect three times, with the same socket. */
 static void one_by_one(void)
 {
     const char *path = server_address.sun_path;
@@ -147,8 +147,8 @@ static void one_by_one(void)
     close_server(listener);
 }
 
-/* Looks, and does not wait. */
-static void look(const char *name, int fd)
+/* Asks, and does not wait. */
+static void poll_now(const char *name, int fd)
 {
     struct pollfd polled = {.fd = fd, .events = POLLIN};
     const char *word = "";
@@ -176,7 +176,7 @@ static void client_is_gone(void)
     int listener = open_server();
 
     role("server");
-    look("listener", listener);
+    poll_now("listener", listener);
     pid_t ann = CHECK(fork());
     if (ann == 0) {
         role("ann");
@@ -190,10 +190,10 @@ static void client_is_gone(void)
     }
     reap(ann);
 
-    look("listener", listener);
+    poll_now("listener", listener);
     int to_client = accept_client(listener);
-    look("listener", listener);
-    look("to_client", to_client);
+    poll_now("listener", listener);
+    poll_now("to_client", to_client);
     read_text("to_client", to_client, buf);
     read_text("to_client", to_client, buf);
 
@@ -228,7 +228,8 @@ static void say_options(const char *name, int fd)
 }
 
 /* All is set before anybody connects. F_SETFL sets all flags, so those that
- * the socket has already are read first. One process plays both. */
+ * the socket has already are read first. One process plays the server and the
+ * client. */
 static void flags_and_options(void)
 {
     const struct timeval limit = {.tv_sec = 5};
@@ -277,6 +278,26 @@ static void end_listener(int listener, int carol_to_server, int dave_to_server)
     CHECK(close(dave_to_server));
 }
 
+/* The file ends. The connection of ann does not need it. */
+static void end_file(int bob_to_server, int to_client, int ann_to_server)
+{
+    const char *path = server_address.sun_path;
+    char buf[ROOM];
+
+    role("server");
+    int removed = CHECK(unlink(path));
+    say("unlink(\"%s\") = %d", path, removed);
+
+    role("bob");
+    const char *result =
+        RESULT(connect_to(bob_to_server, &server_address), ENOENT);
+    say("connect(\"%s\") = %s", path, result);
+    role("server");
+    write_text("to_client", to_client, "1 euro");
+    role("ann");
+    read_text("to_server", ann_to_server, buf);
+}
+
 /* The connection of ann ends. */
 static void end_connection(int to_client, int ann_to_server)
 {
@@ -296,7 +317,6 @@ static void end_connection(int to_client, int ann_to_server)
  * show who notices. */
 static void without_listener(void)
 {
-    const char *path = server_address.sun_path;
     char buf[ROOM];
     int listener = open_server();
     int bob_to_server = new_socket();
@@ -315,22 +335,13 @@ static void without_listener(void)
     role("bob");
     const char *result =
         RESULT(connect_to(bob_to_server, &server_address), ECONNREFUSED);
-    say("connect(\"%s\") = %s", path, result);
+    say("connect(\"%s\") = %s", server_address.sun_path, result);
     role("ann");
     write_text("to_server", ann_to_server, "tea");
     role("server");
     read_text("to_client", to_client, buf);
 
-    int removed = CHECK(unlink(path));
-    say("unlink(\"%s\") = %d", path, removed);
-    role("bob");
-    result = RESULT(connect_to(bob_to_server, &server_address), ENOENT);
-    say("connect(\"%s\") = %s", path, result);
-    role("server");
-    write_text("to_client", to_client, "1 euro");
-    role("ann");
-    read_text("to_server", ann_to_server, buf);
-
+    end_file(bob_to_server, to_client, ann_to_server);
     end_connection(to_client, ann_to_server);
     CHECK(close(bob_to_server));
 }
@@ -374,6 +385,23 @@ static _Noreturn void serve_two(int listener)
     _exit(EXIT_SUCCESS);
 }
 
+/* bob has written already. ann writes now, and gets her answer. bob gets none:
+ * he looks, and does not wait. */
+static void ask_while_bob_waits(int ann_to_server, int bob_to_server)
+{
+    const char *jam = "jam";
+    char buf[ROOM];
+
+    role("ann");
+    announce_and_write("to_server", ann_to_server, jam, (int)strlen(jam));
+    read_text("to_server", ann_to_server, buf);
+
+    role("bob");
+    const char *result =
+        RESULT(recv(bob_to_server, buf, sizeof(buf), MSG_DONTWAIT), EAGAIN);
+    say("recv(to_server, %zu bytes, MSG_DONTWAIT) = %s", sizeof(buf), result);
+}
+
 /* The server is a process of its own. The first process plays both clients.
  *
  * ann has written when the server starts, so the server begins with her. After
@@ -381,7 +409,6 @@ static _Noreturn void serve_two(int listener)
  * the lines cannot change. */
 static void two_clients(void)
 {
-    const char *jam = "jam";
     char buf[ROOM];
     int listener = open_server();
 
@@ -399,13 +426,7 @@ static void two_clients(void)
     role("bob");
     int bob_to_server = open_client();
     write_text("to_server", bob_to_server, "cake");
-    role("ann");
-    announce_and_write("to_server", ann_to_server, jam, (int)strlen(jam));
-    read_text("to_server", ann_to_server, buf);
-    role("bob");
-    const char *result =
-        RESULT(recv(bob_to_server, buf, sizeof(buf), MSG_DONTWAIT), EAGAIN);
-    say("recv(to_server, %zu bytes, MSG_DONTWAIT) = %s", sizeof(buf), result);
+    ask_while_bob_waits(ann_to_server, bob_to_server);
 
     role("ann");
     say("close(to_server) ...");

@@ -4,8 +4,8 @@
  * A client needs permission to go through each directory on its way to the
  * socket file, and to write to this file. For the owner only the owner's digit
  * of the mode counts. The kernel looks when a path is used, in connect() and in
- * sendto(), also when a server sends its answer to the file of a client. Who is
- * connected and gives no path is not asked again.
+ * sendto(), also when a server sends its answer to the file of a client. A
+ * client that is connected, and gives no path, needs the permission no longer.
  *
  *                   on its way     on its way      at the end
  *     client  --->  door/    --->  room/     --->  server.sock  --->  server
@@ -68,9 +68,9 @@ static void connect_to(int fd, const struct sockaddr_un *address)
     say("connect(\"%s\") = %d", address->sun_path, connected);
 }
 
-/* For a client that connects before anything is shut: its connect() is no
- * question. */
-static void connect_before(int fd)
+/* For a client that connects before any mode is changed. Nobody asks whether
+ * this succeeds, so only the call is printed. */
+static void connect_while_open(int fd)
 {
     say("connect(\"%s\") ...", server_address.sun_path);
     CHECK(connect(fd, (const struct sockaddr *)&server_address,
@@ -81,7 +81,7 @@ static int open_client(int type)
 {
     int fd = CHECK(socket(AF_UNIX, type, 0));
 
-    connect_before(fd);
+    connect_while_open(fd);
     return fd;
 }
 
@@ -296,6 +296,26 @@ static pid_t start_bob(int listener, const int sv[2])
     return bob;
 }
 
+/* A server whose file has two names. */
+static int open_two_names(void)
+{
+    make_rooms();
+    int listener = open_server(&room_address, SOCK_STREAM);
+
+    role("server");
+    say("link(\"%s\", \"%s\") ...", room_address.sun_path,
+        back_address.sun_path);
+    CHECK(link(room_address.sun_path, back_address.sun_path));
+    return listener;
+}
+
+static void close_two_names(int listener)
+{
+    CHECK(unlink(back_address.sun_path));
+    close_server(listener, &room_address);
+    remove_rooms();
+}
+
 /* One file, and three ways to it. The hard link and bob's current directory are
  * there before anything is shut. */
 static void three_ways(void)
@@ -303,21 +323,15 @@ static void three_ways(void)
     int sv[2];
     char byte = 'x';
 
-    make_rooms();
-    int listener = open_server(&room_address, SOCK_STREAM);
+    int listener = open_two_names();
     CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, sv));
-
-    role("server");
-    say("link(\"%s\", \"%s\") ...", room_address.sun_path,
-        back_address.sun_path);
-    CHECK(link(room_address.sun_path, back_address.sun_path));
     pid_t bob = start_bob(listener, sv);
 
     change_mode("door", 0);
     role("ann");
     try_to_connect(&room_address);
-    CHECK(write(sv[0], &byte, 1));
-    CHECK(read(sv[0], &byte, 1));    // bob has connected
+    CHECK(write(sv[0], &byte, 1));    // now bob connects
+    CHECK(read(sv[0], &byte, 1));     // bob has connected
     role("carol");
     connect_and_close(&back_address);
 
@@ -326,20 +340,18 @@ static void three_ways(void)
     change_mode("door/room", 0);
     role("ann");
     try_to_connect(&room_address);
-    CHECK(write(sv[0], &byte, 1));
+    CHECK(write(sv[0], &byte, 1));    // now bob connects again
     reap(bob);
     role("carol");
     connect_and_close(&back_address);
 
     CHECK(close(sv[0]));
     CHECK(chmod("door/room", 0700));
-    CHECK(unlink(back_address.sun_path));
-    close_server(listener, &room_address);
-    remove_rooms();
+    close_two_names(listener);
 }
 
 /* ann is accepted, bob waits in the queue, and carol comes after chmod(). */
-static void after_connect(void)
+static void connections_after_chmod(void)
 {
     role("server");
     int listener = open_server(&server_address, SOCK_STREAM);
@@ -373,7 +385,7 @@ static void after_connect(void)
 
 /* ann gives the address with each datagram. bob has given it once, to
  * connect(). carol does both. */
-static void after_sendto(void)
+static void datagrams_after_chmod(void)
 {
     int server = open_server(&server_address, SOCK_DGRAM);
 
@@ -456,7 +468,7 @@ static void answer_by_send(void)
 
     role("bob");
     int bob = open_shut_client(&bob_address, SOCK_STREAM);
-    connect_before(bob);
+    connect_while_open(bob);
     send_text(bob, "cake");
 
     role("server");
@@ -487,10 +499,10 @@ int main(void)
     three_ways();
 
     step("Who stays in after chmod()?");
-    after_connect();
+    connections_after_chmod();
 
     step("And who can still send datagrams?");
-    after_sendto();
+    datagrams_after_chmod();
 
     step("The file of the client is shut. Does the answer arrive?");
     answer_by_sendto();

@@ -1,11 +1,11 @@
 /*
  * 36-memory-by-descriptor -- can a whole memory be sent?
  *
- * memfd_create() makes a file that has no path and lives in memory. Its
- * descriptor is sent beside one byte, and whoever maps the file has the same
- * memory: nothing is copied, and what is written later is seen, too. So the
- * sender can still change the memory, and can cut it, which kills a receiver
- * that reads there. Seals forbid this to everybody, and cannot be removed.
+ * memfd_create() makes a file that has no path and is in memory. Its descriptor
+ * is sent beside one byte, and whoever maps the file has the same memory:
+ * nothing is copied, and what is written later is seen, too. So the sender can
+ * still change the memory, and can cut it, which kills a receiver that reads
+ * there. Seals forbid this to everybody, and cannot be removed.
  *
  *     sender                                            receiver
  *     bytes = mmap(memory)                              bytes = mmap(memory)
@@ -137,17 +137,11 @@ static _Noreturn void run_receiver(int to_sender, int turn)
     _exit(EXIT_SUCCESS);    // the kernel closes and unmaps everything
 }
 
-/* The receiver is a process of its own, and is there before the memory is. It
- * does nothing until the sender has changed what it has sent. The two take
- * turns by dots on a second pair. */
-static void send_and_change(void)
+/* The first end of each pair is the sender's, the second one the receiver's. */
+static pid_t start_receiver(const int sv[2], const int turn[2])
 {
-    int sv[2];
-    int turn[2];
-
-    CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, sv));
-    CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, turn));
     pid_t receiver = CHECK(fork());
+
     if (receiver == 0) {
         CHECK(close(sv[0]));
         CHECK(close(turn[0]));
@@ -155,6 +149,20 @@ static void send_and_change(void)
     }
     CHECK(close(sv[1]));
     CHECK(close(turn[1]));
+    return receiver;
+}
+
+/* The receiver is a process of its own, and is started before the memory is
+ * made. It does nothing until the sender has sent the memory, and has changed
+ * the text. The two take turns by dots on a second pair. */
+static void send_and_change(void)
+{
+    int sv[2];
+    int turn[2];
+
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, sv));
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, turn));
+    pid_t receiver = start_receiver(sv, turn);
 
     role("sender");
     say("memfd_create(), ftruncate(%d) ...", SIZE);
@@ -245,9 +253,9 @@ static void read_in_mapping(const volatile char *bytes)
         (void)bytes[i];
 }
 
-/* Maps the memory when it has looked at it. Later it reads, by pread() first,
- * and then in its mapping. It may be killed by that. PR_SET_DUMPABLE 0
- * keeps the kernel from writing its memory to a file then. */
+/* The receiver looks at the memory, and maps it. Later it reads, by pread()
+ * first, and then in its mapping. There SIGBUS may kill it. PR_SET_DUMPABLE 0
+ * keeps the kernel from writing a core file when that happens. */
 static _Noreturn void run_reader(int to_sender)
 {
     char byte;
@@ -309,8 +317,8 @@ static void cut_while_mapped(int seals)
 }
 
 /* Sends a memory from this process to itself: from here on one process plays
- * both roles. The descriptor that is returned is the receiver's, and the open
- * file is the same. */
+ * the sender and the receiver. Returns the receiver's descriptor. It belongs to
+ * the same open file as the sender's. */
 static int send_to_myself(int memory)
 {
     int sv[2];

@@ -4,8 +4,8 @@
  * Each socket has a number, its inode. fstat() shows it for a descriptor, and
  * the links in /proc/PID/fd show it for every process. For a number the kernel
  * says by sock_diag what the number of the peer is, and what waits there. So
- * one goes from a descriptor of one's own to its number, from there to the
- * number of the peer, and from there to the processes that have it:
+ * this is the way from a descriptor to the processes at the other end. C is the
+ * number of this process's own socket, and B is the number of its peer:
  *
  *     to_client ----> C ----------> B <------ /proc/PID/fd/N  "socket:[B]"
  *              fstat()   sock_diag            of ann, of bob, or of nobody
@@ -76,8 +76,8 @@ static void show_inode(const char *name, int fd)
     say("fstat(%s) -> inode: %c", name, letter);
 }
 
-/* What one asks the kernel by sock_diag, and what begins an answer. These are
- * the structures and numbers of <linux/netlink.h>, <linux/sock_diag.h> and
+/* The question to the kernel, and the beginning of its answer. These are the
+ * structures and numbers of <linux/netlink.h>, <linux/sock_diag.h> and
  * <linux/unix_diag.h>, which musl does not have. */
 enum {
     NETLINK_SOCK_DIAG = 4,
@@ -363,8 +363,8 @@ static void show_link(const char *name, int fd)
     say("readlink(\"/proc/self/fd/%s\") -> \"socket:[%c]\"", name, letter);
 }
 
-/* One process plays the server and the client. There are four descriptors in
- * the end, and one socket file. */
+/* One process plays the server and the client. When the server has accepted,
+ * there are four descriptors, and one socket file. */
 static void numbers_and_names(void)
 {
     forget_letters();
@@ -603,24 +603,55 @@ static void watch_owner(int to_ann, int to_bob, pid_t ann, pid_t bob)
 {
     role("server");
     int listener = open_server();
-    wait_for_dot(to_bob);
+    wait_for_dot(to_bob);    // bob has closed what is not his
     send_dot(to_ann);
-    wait_for_dot(to_ann);
+    wait_for_dot(to_ann);    // ann has connected
     int to_client = accept_client(listener);
     look_for_owner(to_client, ann, bob);
 
     send_dot(to_ann);
-    wait_for_dot(to_ann);
+    wait_for_dot(to_ann);    // ann has sent her end, and has closed it
     look_for_owner(to_client, ann, bob);
 
     send_dot(to_bob);
-    wait_for_dot(to_bob);
+    wait_for_dot(to_bob);    // bob has received it
     look_for_owner(to_client, ann, bob);
 
-    send_dot(to_ann);
+    send_dot(to_ann);    // both may exit now
     send_dot(to_bob);
     CHECK(close(to_client));
     close_server(listener);
+}
+
+/* ann gets the first end of the pair with bob. */
+static pid_t start_ann(const int sv[2], const int turn[2])
+{
+    pid_t ann = CHECK(fork());
+
+    if (ann == 0) {
+        CHECK(close(sv[1]));
+        CHECK(close(turn[0]));
+        run_ann(turn[1], sv[0]);
+    }
+    CHECK(close(sv[0]));
+    CHECK(close(turn[1]));
+    return ann;
+}
+
+/* bob gets the second end. The server's end of its pair with ann is open here,
+ * too, and is not bob's. */
+static pid_t start_bob(const int sv[2], const int turn[2], int to_ann)
+{
+    pid_t bob = CHECK(fork());
+
+    if (bob == 0) {
+        CHECK(close(to_ann));
+        CHECK(close(turn[0]));
+        run_bob(turn[1], sv[1]);
+    }
+    CHECK(close(sv[1]));
+    CHECK(close(turn[1]));
+    return bob;
 }
 
 /* ann and bob have a pair of their own. Each of them has another pair with the
@@ -635,24 +666,9 @@ static void which_process(void)
     forget_letters();
     CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, sv));
     CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, ann_turn));
-    pid_t ann = CHECK(fork());
-    if (ann == 0) {
-        CHECK(close(sv[1]));
-        CHECK(close(ann_turn[0]));
-        run_ann(ann_turn[1], sv[0]);
-    }
-    CHECK(close(sv[0]));
-    CHECK(close(ann_turn[1]));
-
+    pid_t ann = start_ann(sv, ann_turn);
     CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, bob_turn));
-    pid_t bob = CHECK(fork());
-    if (bob == 0) {
-        CHECK(close(ann_turn[0]));
-        CHECK(close(bob_turn[0]));
-        run_bob(bob_turn[1], sv[1]);
-    }
-    CHECK(close(sv[1]));
-    CHECK(close(bob_turn[1]));
+    pid_t bob = start_bob(sv, bob_turn, ann_turn[0]);
 
     watch_owner(ann_turn[0], bob_turn[0], ann, bob);
     reap(ann);

@@ -1,12 +1,14 @@
 /*
  * 63-benchmark-lies -- how does a benchmark lie?
  *
- * With times that are right. The clock stops too early, or it runs while
- * nothing is done, or the two sides do not do the same, or one sample decides,
- * or the figures are rounded on the way. A count beside the time shows it.
+ * Each time is right, and the figure is wrong all the same. The clock stops too
+ * early, or it runs while nothing is done, or the two sides do not do the same,
+ * or one sample decides, or the figures are rounded on the way. A count beside
+ * the time shows it.
  *
- *     time  ----> divided by ----> count  =  a figure that looks good
- *     of what?                     of what?
+ *     time     of which work?
+ *     ------                     =  a figure that looks good
+ *     number   of what?
  *
  * A line that begins with ~ is measured. Its figures are different on each run,
  * and only its words are compared.
@@ -120,7 +122,6 @@ static void say_moment(const char *name, int sent, int waiting, int received)
  * returned, and again when the last byte has been received. */
 static void stop_too_early(void)
 {
-    struct reading reading = {0};
     int sv[2];
 
     CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, sv));
@@ -129,10 +130,10 @@ static void stop_too_early(void)
     int sent = send_all(sv[0]);
     long long early = since(start);
     int waiting = bytes_in_queue(sv[1]);
-    say_moment("early", sent, waiting, reading.bytes);
+    say_moment("early", sent, waiting, 0);    // no recv() has been called
     say_measured("time until now: %.1f us", (double)early / 1e3);
 
-    reading = receive_all(sv[1], ALL);
+    struct reading reading = receive_all(sv[1], ALL);
     long long late = early + reading.time;    // without the lines in between
     waiting = bytes_in_queue(sv[1]);
     say_moment("late", sent, waiting, reading.bytes);
@@ -171,8 +172,8 @@ struct trip {
     long long time;
 };
 
-/* MSG_NOSIGNAL: if the server is gone, there is only an error. The client does
- * not look at the results, but it notes them, so that one can look later. */
+/* MSG_NOSIGNAL: if the server is gone, there is only an error. The client of
+ * this step does not look at the results. They are kept for say_trips(). */
 static struct trip ask(int to_server)
 {
     struct trip trip;
@@ -180,7 +181,7 @@ static struct trip ask(int to_server)
     long long start = nanoseconds();
 
     trip.sent = (int)send(to_server, message, SIZE, MSG_NOSIGNAL);
-    if (trip.sent == -1 && errno != EPIPE)    // not an error of this step
+    if (trip.sent == -1 && errno != EPIPE)    // nothing else may happen here
         check(trip.sent, "send(to_server)", __FILE__, __LINE__);
     trip.came = CHECK(recv(to_server, message, SIZE, 0));
 
@@ -356,8 +357,9 @@ static double in_seconds(struct timespec time)
     return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
 }
 
-/* The clock itself is right: the end of each call is 300 ns after its begin. In
- * whole numbers, with the seconds apart from the nanoseconds: */
+/* The clock itself is right: the end of each call is 300 ns after its begin.
+ * The seconds and the nanoseconds are subtracted apart, as whole numbers. The
+ * difference is small, so it loses nothing when it becomes a double. */
 static void subtract_integers(int second, double *took)
 {
     for (int i = 0; i < MESSAGES; i++) {
