@@ -31,7 +31,7 @@ static const struct sockaddr_un team_address = {.sun_family = AF_UNIX,
 static const struct sockaddr_un shop_address = {.sun_family = AF_UNIX,
                                                 .sun_path = "shop.sock"};
 
-static const char *type_name(int type)
+static const char *type_text(int type)
 {
     if (type == SOCK_STREAM)
         return "SOCK_STREAM";
@@ -43,7 +43,7 @@ static void open_pair(int type, int sv[2])
 {
     role("boss");
     int made = CHECK(socketpair(AF_UNIX, type, 0, sv));
-    say("socketpair(%s) = %d", type_name(type), made);
+    say("socketpair(%s) = %d", type_text(type), made);
 }
 
 static void close_pair(const int sv[2])
@@ -58,7 +58,8 @@ static void send_text(int fd, const char *text)
     CHECK(send(fd, text, strlen(text), 0));
 }
 
-static const char *flag_text(int flags)
+/* The flags of recv(). */
+static const char *recv_flags_text(int flags)
 {
     if (flags == MSG_DONTWAIT)
         return ", MSG_DONTWAIT";
@@ -73,12 +74,13 @@ static void receive(int fd, size_t room, int flags)
 
     ssize_t result = recv(fd, buf, room, flags);
     if (result == -1 && errno == EAGAIN) {
-        say("recv(%zu bytes%s) = -1 %s", room, flag_text(flags),
+        say("recv(%zu bytes%s) = -1 %s", room, recv_flags_text(flags),
             error_name(errno));
         return;
     }
     int n = check(result, "recv()", __FILE__, __LINE__);
-    say("recv(%zu bytes%s) = %d \"%.*s\"", room, flag_text(flags), n, n, buf);
+    say("recv(%zu bytes%s) = %d \"%.*s\"", room, recv_flags_text(flags), n, n,
+        buf);
 }
 
 /* A worker takes one job and exits. The next worker comes after that, so it is
@@ -130,8 +132,8 @@ static void half_a_job(int type)
     close_pair(sv);
 }
 
-/* The flags that fcntl() reads and sets. */
-static const char *flags_name(int flags)
+/* The flags of the socket, which fcntl() reads and sets. */
+static const char *socket_flags_text(int flags)
 {
     if (flags == O_RDWR)
         return "O_RDWR";
@@ -144,11 +146,11 @@ static void say_flags(int fd)
 {
     int flags = CHECK(fcntl(fd, F_GETFL));
 
-    say("fcntl(sv[1], F_GETFL) = %s", flags_name(flags));
+    say("fcntl(sv[1], F_GETFL) = %s", socket_flags_text(flags));
 }
 
-/* The control: bob does not wait, but he sets no flag. Eve only looks, because
- * her recv() would wait for ever. */
+/* For comparison: bob does not wait, but he sets no flag. eve only asks for the
+ * flags, because her recv() would wait for ever. */
 static void one_call_does_not_wait(void)
 {
     int sv[2];
@@ -170,9 +172,9 @@ static void one_call_does_not_wait(void)
 }
 
 /* Here bob sets the flag, with a descriptor of his own. He has exited when eve
- * begins. F_SETFL sets all flags that it can change: what is not among its
- * flags is cleared, for everybody. So bob adds his flag to those that are
- * set. */
+ * begins. F_SETFL clears each flag that it can change and that is not in its
+ * argument, and clears it for everybody. So bob adds his flag to the flags that
+ * are set. */
 static void no_call_waits(void)
 {
     int sv[2];
@@ -186,7 +188,7 @@ static void no_call_waits(void)
 
         int flags = CHECK(fcntl(sv[1], F_GETFL));
         flags |= O_NONBLOCK;
-        say("fcntl(sv[1], F_SETFL, %s) ...", flags_name(flags));
+        say("fcntl(sv[1], F_SETFL, %s) ...", socket_flags_text(flags));
         CHECK(fcntl(sv[1], F_SETFL, flags));
         receive(sv[1], ROOM, 0);
         _exit(EXIT_SUCCESS);
@@ -220,8 +222,8 @@ static void send_answer(const int sv[2], const char *name, const char *text)
     reap(worker);
 }
 
-/* A path may fill all of sun_path, and then there is no zero behind it. So a
- * sender's path is printed with its largest length, here and in send_to(). */
+/* A path may fill all of sun_path, and then there is no zero behind it. So the
+ * line shows at most as many bytes as sun_path has, here and in send_to(). */
 static struct sockaddr_un receive_from(int fd)
 {
     struct sockaddr_un sender = {0};
@@ -257,8 +259,9 @@ static void take_name(const int sv[2], const char *name,
     reap(worker);
 }
 
-/* The boss receives one message before bob binds. The other two wait meanwhile:
- * one is sent before bob's bind(), and one after it. */
+/* The boss receives the first message before bob calls bind(). The other two
+ * messages are received at the end: one was sent before this bind(), and one
+ * after it. */
 static void three_answers(void)
 {
     int sv[2];
@@ -341,7 +344,7 @@ static void worker_and_shop(void)
     answer_from_shop(sv, shop, answer);
     CHECK(close(shop));
 
-    /* The control: the same name and the same text, from the other end. */
+    /* For comparison: the same name and the same text, from the other end. */
     send_to(sv[0], answer, &team_address);
     take_job(sv, "bob", ROOM);
 

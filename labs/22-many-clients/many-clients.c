@@ -35,7 +35,7 @@ enum {
     ROOM = 8,                // for a request, with its semicolon
     MANY = 100000,           // more stars than there is ever room for
     ROOM_FOR_ANSWER = 64,    // more than the answers that are shown
-    SMALL_BUFFER = 4096,     // the lab soon has full queues
+    SMALL_BUFFER = 4096,     // so that the queues are soon full
     BACKLOG = 4
 };
 
@@ -245,6 +245,17 @@ static void fill_polled(struct pollfd polled[PLACES + 1], struct server *server)
         polled[PLACES].fd = server->listener;
 }
 
+/* One accept4() for the listener that poll() has reported. poll() was asked
+ * about it only because there was a free place. */
+static void accept_next(struct server *server)
+{
+    struct client *place = free_place(server);
+
+    accept_client(server->listener, place);
+    say("accept4(listener) -> \"%s\", %u bytes", name_of(place),
+        place->address_length);
+}
+
 /* One round of the server: one poll(), and then one call for each socket that
  * poll() has reported. If the server refuses a request, its "bad request" and
  * close() follow at once; so does the close() for a client that has gone. In
@@ -271,13 +282,8 @@ static void serve_round(struct server *server)
             receive_request(client);
     }
 
-    if (polled[PLACES].revents != 0) {
-        struct client *place = free_place(server);
-
-        accept_client(server->listener, place);
-        say("accept4(listener) -> \"%s\", %u bytes", name_of(place),
-            place->address_length);
-    }
+    if (polled[PLACES].revents != 0)
+        accept_next(server);
 }
 
 static void close_server(struct server *server)
@@ -457,7 +463,8 @@ static void receive_part(const char *who, int fd)
 }
 
 /* ann wants more stars than there is room for, and does not read them. She only
- * sends, as long as there is room for that. */
+ * sends, as long as there is room for that. Her own buffer is made small, too,
+ * so that there is soon no room. */
 static void one_does_not_read(void)
 {
     struct server server;
@@ -483,15 +490,16 @@ static void one_does_not_read(void)
     close_server(&server);
 }
 
-static void hang_up(const char *who, int fd)
+/* A client that goes during the experiment. */
+static void leave(const char *who, int fd)
 {
     role(who);
     int result = CHECK(close(fd));
     say("close() = %d", result);
 }
 
-/* In the two rounds the server receives all requests, and sends what it can.
- * After that, the server has half a request of ann, bob has not read his
+/* In the first two rounds the server receives all requests, and sends what it
+ * can. After that, the server has half a request of ann, bob has not read his
  * answer, and eve's answer is not complete. dave comes while all places are
  * taken. Then the three others go. */
 static void clients_go(void)
@@ -511,9 +519,9 @@ static void clients_go(void)
 
     int dave = arrive("dave", &dave_address);
     send_request("dave", dave, "2;");
-    hang_up("ann", ann);
-    hang_up("bob", bob);
-    hang_up("eve", eve);
+    leave("ann", ann);
+    leave("bob", bob);
+    leave("eve", eve);
     serve_round(&server);
 
     serve_until_readable(&server, dave);

@@ -333,8 +333,8 @@ static void say_connections(const struct address *server)
             state_name(states.of_client));
 }
 
-/* The second server tries while the first one listens, which is the control,
- * and again when the first one has closed its listener. */
+/* The second server tries while the first one listens, for comparison, and
+ * again when the first one has closed its listener. */
 static void nobody_came(struct address server)
 {
     role("first");
@@ -381,13 +381,26 @@ static void restart_after(struct address server, enum order order)
     CHECK(close(second));
 }
 
-/* The connection is open on both sides, and works, when the second server
- * tries. So it is when a server ends, and a child of it still talks with its
- * client. */
-static void connection_lives(struct address server)
+/* Shows that the connection works: the client sends, the first server receives.
+ */
+static void send_and_receive(struct connection connection)
 {
     const char *text = "more tea";
     char buf[64];
+
+    role("client");
+    int n = CHECK(send(connection.client, text, strlen(text), 0));
+    say("send(connection, \"%s\") = %d", text, n);
+
+    role("first");
+    n = CHECK(recv(connection.server, buf, sizeof(buf), 0));
+    say("recv(connection) = %d \"%.*s\"", n, n, buf);
+}
+
+/* The connection is open on both sides when the second server tries. The same
+ * happens when a server ends while a child of it still talks with a client. */
+static void connection_lives(struct address server)
+{
 
     role("first");
     int first = new_socket(&server);
@@ -401,12 +414,7 @@ static void connection_lives(struct address server)
     int second = new_socket(&server);
     try_to_bind(second, &server);
 
-    role("client");
-    int n = CHECK(send(connection.client, text, strlen(text), 0));
-    say("send(connection, \"%s\") = %d", text, n);
-    role("first");
-    n = CHECK(recv(connection.server, buf, sizeof(buf), 0));
-    say("recv(connection) = %d \"%.*s\"", n, n, buf);
+    send_and_receive(connection);
 
     CHECK(close(connection.client));
     CHECK(close(connection.server));
@@ -416,7 +424,7 @@ static void connection_lives(struct address server)
 /* Which of the two servers sets the option: one bit for each. */
 enum who { FIRST = 1, SECOND = 2, BOTH = FIRST | SECOND };
 
-static const char *name_of(enum who who)
+static const char *who_sets(enum who who)
 {
     static const char *const names[] = {
         [FIRST] = "only the first server sets",
@@ -431,7 +439,7 @@ static const char *name_of(enum who who)
 static void with_reuse(struct address server, enum who who)
 {
     role("case");
-    say("%s SO_REUSEADDR ...", name_of(who));
+    say("%s SO_REUSEADDR ...", who_sets(who));
     role("first");
     int first = new_socket(&server);
     if (who & FIRST)

@@ -27,12 +27,13 @@
 enum {
     BUFFER = 8192,    // SO_SNDBUF: much less than BIG
     BIG = 100000,     // bytes that find no room in the queue at once
-    SMALL = 1000      // bytes that do
+    SMALL = 1000,     // bytes that do
+    WORD = 4          // each word of the notes: three letters and a blank
 };
 
 static const char *const notes_path = "notes.txt";
 static const char *const notes_text = "one two six ";
-static const char big_bytes[BIG];
+static const char big_bytes[BIG];    // zeros: nobody looks at them
 
 /* A msghdr with all that it points to: bytes, and one descriptor beside them.
  * The name is what the lines call the descriptor. */
@@ -105,8 +106,9 @@ static void send_byte(int to_receiver, const char *name, int descriptor)
     CHECK(sendmsg(to_receiver, &message.msg, 0));
 }
 
-/* As recvmsg(). What came beside the bytes is in descriptor, or -1. There is
- * room for one, and not for two. */
+/* Does and returns what recvmsg() does. Afterwards *descriptor is the
+ * descriptor that came beside the bytes, or -1 if none came. There is room for
+ * one, and not for two. */
 static ssize_t try_receive(int to_sender, char *bytes, size_t size, int flag,
                            int *descriptor)
 {
@@ -154,6 +156,8 @@ static int receive_byte(int to_sender, int flag)
     return descriptor;
 }
 
+/* Is there another message? EAGAIN is the answer that there is none.
+ * result_text() is the function behind RESULT(). */
 static void receive_no_more(int to_sender)
 {
     char byte;
@@ -168,7 +172,7 @@ static void receive_no_more(int to_sender)
 
 static void read_word(int fd)
 {
-    char word[4];    // each word of the notes has four letters with its blank
+    char word[WORD];
     int n = CHECK(read(fd, word, sizeof(word)));
 
     say("read(a descriptor) = %d \"%.*s\"", n, n, word);
@@ -188,8 +192,8 @@ static void receive_all(int to_sender)
     ssize_t n = try_receive(to_sender, bytes, BIG, MSG_DONTWAIT, &descriptor);
     while (n != -1) {
         if (descriptor != -1) {
-            int word = CHECK(read(descriptor, words + length, 4));
-            length += (size_t)word;
+            int n_read = CHECK(read(descriptor, words + length, WORD));
+            length += (size_t)n_read;
             count++;
             CHECK(close(descriptor));
         }
@@ -201,8 +205,7 @@ static void receive_all(int to_sender)
         (int)length, words);
 }
 
-/* The line with EAGAIN is the control: the message has been taken, so a peek
- * was no message of its own. */
+/* The line with EAGAIN shows that there was only one message. */
 static void peek_twice(void)
 {
     int sv[2];
@@ -240,7 +243,7 @@ static int send_red(int to_receiver)
 }
 
 /* Is the end that was sent still open? If so, send() is 1. */
-static void ask_for(int red)
+static void ask_whether_open(int red)
 {
     role("sender");
     const char *result = RESULT(send(red, "?", 1, MSG_NOSIGNAL), EPIPE);
@@ -264,7 +267,7 @@ static void peek_with_room(void)
     int red = send_red(sv[0]);
     int seen = receive_byte(sv[1], MSG_PEEK);
     receive_and_close(sv[1]);
-    ask_for(red);
+    ask_whether_open(red);
 
     CHECK(close(seen));
     CHECK(close(red));
@@ -283,7 +286,7 @@ static void peek_without_room(void)
     int n = CHECK(recv(sv[1], &byte, 1, MSG_PEEK));
     say("recv(MSG_PEEK) = %d \"%.*s\"", n, n, &byte);
     receive_and_close(sv[1]);
-    ask_for(red);
+    ask_whether_open(red);
 
     CHECK(close(red));
     close_pair(sv);
@@ -330,6 +333,8 @@ static int send_part(int to_receiver, const struct message *message)
     return n;
 }
 
+/* The descriptor is still in the msghdr when the rest is sent. Between the two
+ * calls the receiver empties the queue, so that there is room again. */
 static void same_header_again(void)
 {
     int sv[2];
@@ -351,6 +356,7 @@ static void same_header_again(void)
     CHECK(unlink(notes_path));
 }
 
+/* The same, but the descriptor is left out when the rest is sent. */
 static void rest_without_descriptor(void)
 {
     int sv[2];
@@ -389,6 +395,7 @@ static void fill_queue(int to_receiver)
     say_measured("send(%d bytes) until EAGAIN: messages: %d", SMALL, messages);
 }
 
+/* If `error` is not 0, it is an answer here, and not the end of the lab. */
 static void try_to_send(int to_receiver, const struct message *message,
                         int error)
 {
@@ -399,7 +406,9 @@ static void try_to_send(int to_receiver, const struct message *message,
     say("sendmsg(%s, MSG_DONTWAIT) = %s", message_text(message), result);
 }
 
-/* The same msghdr is given to sendmsg() twice here, too. */
+/* The first message is too large, however empty the queue is. The second one
+ * finds the queue full. When the queue is empty, the same msghdr is given to
+ * sendmsg() again. */
 static void whole_messages(void)
 {
     int sv[2];
@@ -447,27 +456,31 @@ static void say_position(const char *name, int fd)
     say("lseek(%s, 0, SEEK_CUR) = %d", name, position);
 }
 
-/* Notes is sent twice, so first and second are one open file. Third is an open
- * file of its own. */
+/* Returns the descriptor that the receiver gets. */
+static int send_and_receive(const int sv[2], const char *name, int descriptor)
+{
+    char byte;
+    int received;
+
+    send_byte(sv[0], name, descriptor);
+    receive_descriptor(sv[1], &byte, 1, &received);
+    return received;
+}
+
+/* `notes` is sent twice, and `again` once. They lead to two open files, which
+ * were opened with the same name. */
 static void compare_three(void)
 {
     int sv[2];
-    char byte;
-    int first;
-    int second;
-    int third;
 
     make_notes();
     CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, sv));
     int notes = open_notes();
     int again = open_notes();
 
-    send_byte(sv[0], "notes", notes);
-    receive_descriptor(sv[1], &byte, 1, &first);
-    send_byte(sv[0], "notes", notes);
-    receive_descriptor(sv[1], &byte, 1, &second);
-    send_byte(sv[0], "again", again);
-    receive_descriptor(sv[1], &byte, 1, &third);
+    int first = send_and_receive(sv, "notes", notes);
+    int second = send_and_receive(sv, "notes", notes);
+    int third = send_and_receive(sv, "again", again);
 
     role("receiver");
     compare_inode("second", second, first);

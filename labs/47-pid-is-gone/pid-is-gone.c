@@ -2,14 +2,16 @@
  * 47-pid-is-gone -- whose pid is it now?
  *
  * A pid means a process until the process has been waited for. After that the
- * kernel may give the same number to a new process, and whoever has kept the
- * number means the new process with it. A pidfd is a descriptor that means one
- * process for ever. But who opens it by the pid may come too late.
+ * kernel may give the same number to a new process, and then a server that has
+ * kept the number means the new process with it. A pidfd is a descriptor that
+ * means one process for ever. But a server that opens it by the pid may come
+ * too late.
  *
- *     ann, pid 100       |-----------| waitpid(ann)
+ *                                      waitpid(ann)
+ *     ann, pid 100       |-------------|
  *     bob, pid 100                         |-----------------
- *     kill(100, SIGKILL)   hits ann          hits bob
- *     ann's pidfd          hits ann  -1 ESRCH, whoever has the pid
+ *     kill(100, SIGKILL)    hits ann           hits bob
+ *     by ann's pidfd        hits ann           -1 ESRCH
  *
  * See pidfd_open(2), pidfd_send_signal(2), unix(7), pid_namespaces(7).
  */
@@ -85,8 +87,8 @@ static void enter_namespace(void)
     _exit(EXIT_FAILURE);
 }
 
-/* The next process gets the pid that follows the last one. Who made the
- * namespace may say what the last one was, by this file. */
+/* The next process gets the pid that follows the last one. The process that has
+ * made the namespace may set the last one, by writing to this file. */
 static void need_last_pid(void)
 {
     int fd = open(last_pid_path, O_WRONLY);
@@ -218,7 +220,7 @@ static int start_bob(void)
     return sv[0];
 }
 
-/* The pid of who has connected, as the kernel has noted it. */
+/* The pid of the process that has connected, as the kernel has noted it. */
 static pid_t peer_pid(int to_ann)
 {
     struct ucred peer;
@@ -281,8 +283,10 @@ static void look_at_connection(int to_ann)
     say("recv(to_ann, MSG_DONTWAIT) = %s", result);
 }
 
-/* waitid() with WNOWAIT waits for ann's end, and leaves her a zombie. */
-static void ended(void)
+/* The server asks for ann's pid three times: while she is a zombie, after
+ * waitpid(), and once more at the connection. waitid() with WNOWAIT waits until
+ * ann has ended, and leaves her a zombie. */
+static void client_ends(void)
 {
     siginfo_t info;
 
@@ -303,8 +307,8 @@ static void ended(void)
     CHECK(close(listener));
 }
 
-/* bob has never connected to the server. */
-static void used_again(void)
+/* bob has ann's pid, and has never connected to the server. */
+static void signal_by_pid(void)
 {
     role("server");
     int listener = open_server();
@@ -323,7 +327,7 @@ static void used_again(void)
 }
 
 /* The server opens the pidfd while ann lives. */
-static void opened_in_time(void)
+static void open_pidfd_in_time(void)
 {
     role("server");
     int listener = open_server();
@@ -345,7 +349,7 @@ static void opened_in_time(void)
 
 /* First ann lives when the server opens the pidfd. Then the same with an ann
  * who has ended before. */
-static void opened_late(void)
+static void open_pidfd_late(void)
 {
     role("server");
     int listener = open_server();
@@ -406,7 +410,8 @@ static void ask_who(int to_ann)
     }
 }
 
-/* The same whether ann does it or carol. At last comes the end of file. */
+/* ann does this, and carol does the same. The last recv() waits for end of
+ * file. */
 static void answer(int to_server)
 {
     const char *text = "I am ann";
@@ -469,8 +474,9 @@ static void start_carol_and_ann(int listener)
     CHECK(close(sv[1]));
 }
 
-/* What a server can do at a connection that may be somebody else's by now. */
-static void ask_on(int to_ann)
+/* What a server can do at a connection that may be somebody else's by now. The
+ * order of the four calls matters: the answers explain it. */
+static void check_client(int to_ann)
 {
     pass_credentials(to_ann);
     int pidfd = open_pidfd(peer_pid(to_ann));
@@ -481,6 +487,7 @@ static void ask_on(int to_ann)
     CHECK(close(to_ann));
 }
 
+/* For comparison: ann is alive, and answers herself. */
 static void ann_answers(void)
 {
     role("server");
@@ -492,7 +499,7 @@ static void ann_answers(void)
     }
     int to_ann = accept_ann(listener);
 
-    ask_on(to_ann);
+    check_client(to_ann);
     reap(ann);
     CHECK(close(listener));
 }
@@ -507,9 +514,12 @@ static void carol_answers(void)
     int to_ann = accept_ann(listener);
     int to_bob = start_bob();
 
-    ask_on(to_ann);
+    check_client(to_ann);
     CHECK(close(to_bob));
-    reap(bob);    // first: he has inherited to_ann, so it is still open
+
+    /* bob before carol: she waits for end of file, and bob has a copy of
+     * to_ann, which he has inherited. */
+    reap(bob);
     reap(carol);
     CHECK(close(listener));
 }
@@ -520,16 +530,16 @@ int main(void)
     need_last_pid();
 
     step("The client has ended. What does its pid mean?");
-    ended();
+    client_ends();
 
     step("Another process gets the pid. Whom does the signal hit?");
-    used_again();
+    signal_by_pid();
 
     step("The server opens a pidfd in time. Whom does the signal hit?");
-    opened_in_time();
+    open_pidfd_in_time();
 
     step("The server opens the pidfd late. What does it see?");
-    opened_late();
+    open_pidfd_late();
 
     step("Somebody else has the connection. What does the server see?");
     ann_answers();

@@ -1,10 +1,11 @@
 /*
  * 71-long-names -- what if a path does not fit?
  *
- * sun_path has 108 bytes. What is longer is refused by bind() if the program
- * passes the true length, and cut if it does not. Two long paths can be cut to
- * the same name. A shorter name of the same file helps: a relative one, one
- * through a symbolic link, or one through a descriptor of the directory.
+ * sun_path has 108 bytes. bind() refuses a longer path if the program passes
+ * its true length, and cuts the path if the program does not. Two long paths
+ * can be cut to the same name. A shorter name of the same file helps: a
+ * relative name, or a name through a symbolic link or a descriptor of the
+ * directory.
  *
  *     the path     dddddddddddd ... ddddd/server-ann.sock     115 letters
  *     sun_path     [ 108 bytes                    ]
@@ -52,9 +53,9 @@ static void choose_paths(void)
     snprintf(bob_path, sizeof(bob_path), "%s/server-bob.sock", directory);
 }
 
-/* A long name as the lab shows it: how many letters, and how it ends. A name
- * that is shorter than that of the directory is shown whole. */
-static const char *shown(const char *path)
+/* A long name as the lab shows it: how it ends, and how many letters it has. A
+ * name that is shorter than that of the directory is shown whole. */
+static const char *path_text(const char *path)
 {
     static char text[LONGEST + 64];    // good until the next call
     size_t letters = strlen(path);
@@ -92,7 +93,7 @@ static struct sockaddr_un cut_address(const char *path)
 
     int letters = snprintf(address.sun_path, PATH_ROOM, "%s", path);
     say("snprintf(%d bytes) = %d, sun_path: %s", PATH_ROOM, letters,
-        shown(address.sun_path));
+        path_text(address.sun_path));
     return address;
 }
 
@@ -133,7 +134,7 @@ static void find_socket_file(const char *where, char name[LONGEST])
 
     if (!listing)
         fail("opendir()", __FILE__, __LINE__);
-    errno = 0;
+    errno = 0;    // readdir() returns NULL at the end, and if it fails
     struct dirent *entry = readdir(listing);
     while (entry) {
         CHECK(fstatat(dirfd(listing), entry->d_name, &status,
@@ -203,8 +204,9 @@ static void ask(int client, const struct sockaddr_un *to)
         sendto(client, "tea", 3, 0, (const struct sockaddr *)to, sizeof(*to)));
 }
 
-/* Answers with the length that recvfrom() has stored, as many servers do. If it
- * is more than the room was, once more, with the room for the length. */
+/* Answers with the length that recvfrom() has stored, as many servers do. If
+ * this length is more than the room was, the server answers once more, and
+ * passes the room as the length. */
 static void answer(int server)
 {
     char text[16];
@@ -328,16 +330,18 @@ static void cut_two_paths(void)
     CHECK(rmdir(directory));
 }
 
-/* A name that leads through a descriptor of the directory. The number of the
- * descriptor is in it. O_PATH: to find files, not to read the directory. */
+/* With O_PATH the descriptor is good for finding files in the directory, and
+ * not for reading the directory. */
 static int open_directory(void)
 {
     int fd = CHECK(open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC));
 
-    say("open(%s, O_PATH) -> N", shown(directory));
+    say("open(%s, O_PATH) -> N", path_text(directory));
     return fd;
 }
 
+/* A name that leads through a descriptor of the directory. The number of the
+ * descriptor is a part of this name. */
 static struct sockaddr_un through_descriptor(int fd, const char *name)
 {
     char path[LONGEST];
@@ -382,7 +386,7 @@ static void connect_by_whole_path(void)
     const char *result = RESULT(connect(fd, (struct sockaddr *)&address,
                                         address_length(strlen(ann_path) + 1)),
                                 EINVAL);
-    say("connect(%s) = %s", shown(ann_path), result);
+    say("connect(%s) = %s", path_text(ann_path), result);
     CHECK(close(fd));
 }
 
@@ -390,11 +394,12 @@ static void enter_directory(void)
 {
     int changed = CHECK(chdir(directory));
 
-    say("chdir(%s) = %d", shown(directory), changed);
+    say("chdir(%s) = %d", path_text(directory), changed);
 }
 
 /* A process of its own, because the current directory belongs to the process.
- * "short" is a relative name, too: the last line is its control. */
+ * "short" is a relative name, too: the last call shows that it does not lead
+ * anywhere in the new directory. */
 static void run_carol(void)
 {
     struct sockaddr_un by_link = short_address("short/server-ann.sock");
@@ -415,9 +420,10 @@ static void run_carol(void)
     try_to_connect(&by_link);
 }
 
-/* The server binds through the symbolic link. It removes the file by its whole
- * path, because unlink() takes a path, and no address. */
-static void go_round(void)
+/* carol tries five names for one file. The server itself binds through the
+ * symbolic link. It removes the file by its whole path: unlink() takes a path
+ * and no address, so this path may be long. */
+static void try_five_names(void)
 {
     struct sockaddr_un by_link = short_address("short/server-ann.sock");
     char name[LONGEST];
@@ -426,7 +432,7 @@ static void go_round(void)
     make_directory();
     role("server");
     int linked = CHECK(symlink(directory, "short"));
-    say("symlink(%s, \"short\") = %d", shown(directory), linked);
+    say("symlink(%s, \"short\") = %d", path_text(directory), linked);
     CHECK(bind_to(server, &by_link));
     CHECK(listen(server, BACKLOG));
     find_socket_file(directory, name);
@@ -443,14 +449,14 @@ static void go_round(void)
     role("server");
     CHECK(close(server));
     int removed = CHECK(unlink(ann_path));
-    say("unlink(%s) = %d", shown(ann_path), removed);
+    say("unlink(%s) = %d", path_text(ann_path), removed);
     CHECK(unlink("short"));
     CHECK(rmdir(directory));
 }
 
 /* What the socket itself remembers of bind(): here a short path, with zeros
  * behind it. */
-static struct sockaddr_un own_name(int server)
+static struct sockaddr_un ask_for_own_name(int server)
 {
     struct sockaddr_un own = {0};
     socklen_t length = sizeof(own);
@@ -474,21 +480,21 @@ static void listen_in_directory(int server, int before)
     int bound = CHECK(bind_to(server, &relative));
     CHECK(listen(server, BACKLOG));
     int back = CHECK(fchdir(before));
-    say("chdir(%s), bind(\"%s\") = %d, fchdir(back) = %d", shown(directory),
+    say("chdir(%s), bind(\"%s\") = %d, fchdir(back) = %d", path_text(directory),
         relative.sun_path, bound, back);
 }
 
 /* ann's server goes into the directory for bind(), and leaves it. Then it
- * connects to its own name, as a client would that was told this name. The same
- * call in the directory is the control. */
-static void own_relative_name(void)
+ * connects to its own name, as a client would that was told this name. For
+ * comparison, it makes the same call in the directory. */
+static void use_relative_name(void)
 {
     int server = new_socket(SOCK_STREAM);
     int before = open_current_directory();
 
     role("ann");
     listen_in_directory(server, before);
-    struct sockaddr_un own = own_name(server);
+    struct sockaddr_un own = ask_for_own_name(server);
     try_to_connect(&own);
     enter_directory();
     try_to_connect(&own);
@@ -502,7 +508,7 @@ static void own_relative_name(void)
 /* bob's server binds through a descriptor, which it closes later. The socket of
  * the last connect() is made before: a new one would get the number N, which is
  * free again. */
-static void own_name_through_descriptor(void)
+static void use_name_through_descriptor(void)
 {
     int server = new_socket(SOCK_STREAM);
     int client = new_socket(SOCK_STREAM);
@@ -514,7 +520,7 @@ static void own_name_through_descriptor(void)
     say("bind(\"%s\") = %d", masked(address.sun_path), bound);
     CHECK(listen(server, BACKLOG));
 
-    struct sockaddr_un own = own_name(server);
+    struct sockaddr_un own = ask_for_own_name(server);
     try_to_connect(&own);
     int closed = CHECK(close(fd));
     say("close(N) = %d", closed);
@@ -528,8 +534,8 @@ static void own_name_through_descriptor(void)
 static void use_own_names(void)
 {
     make_directory();
-    own_relative_name();
-    own_name_through_descriptor();
+    use_relative_name();
+    use_name_through_descriptor();
     CHECK(rmdir(directory));
 }
 
@@ -548,7 +554,7 @@ int main(void)
     cut_two_paths();
 
     step("Which other names lead to a file whose path is too long?");
-    go_round();
+    try_five_names();
 
     step("Does the socket's own name lead to it?");
     use_own_names();
