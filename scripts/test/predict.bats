@@ -137,6 +137,7 @@ predict() {
     passes predict
     grep -qxF 'eve       waitpid(bob) = ?' "$paper"
     grep -qF '#     = exited: 0    the process has ended by itself' "$paper"
+    grep -qF '# Where the lab prints -> you may find = here' "$paper"
     sed -i 's/(bob) = ?/(bob) = killed: SIGKILL/
         s/= ? from ?, ? bytes/= hi from "", 0 bytes/; s/send.* = ?/send("hi") = EPIPE/' "$paper"
     passes predict
