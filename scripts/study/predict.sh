@@ -54,7 +54,7 @@ END
 # Lines in a row that have become the same are one line here. If you think that
 # the lab prints such a line several times, copy it, with a result each time.
 END
-        if_expected '\) -> [^ ]+$' '# Where the lab prints -> you may find = here: both are the same.'
+        if_expected '\) -> ' '# Where the lab prints -> you may find = here: both are the same.'
         if_expected '^~' '# In a line that begins with ~ leave # as it is: it is measured.'
     fi
     echo '# A line that begins with # is yours: why do you think so?'
