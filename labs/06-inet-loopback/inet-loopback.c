@@ -116,7 +116,7 @@ static int open_server(struct address *server, int type)
 
     CHECK(getsockname(fd, &server->any, &server->length));
     if (type == SOCK_STREAM)
-        CHECK(listen(fd, 2));    // two clients may wait for accept()
+        CHECK(listen(fd, 2));    // room for two clients before accept()
     return fd;
 }
 

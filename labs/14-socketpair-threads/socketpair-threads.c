@@ -54,7 +54,8 @@ static void *answer(void *arg)
 }
 
 /* How many threads this process has. /proc/self/task has a directory for each
- * of them (see proc(5)). Its st_nlink is the number of threads, plus 2. */
+ * of them (see proc(5)). st_nlink counts these directories, and 2 more that
+ * each directory has: "." and "..". */
 static int count_threads(void)
 {
     struct stat task;
@@ -147,7 +148,7 @@ static void try_to_write(int fd)
     say("write(sv[0], \"%s\") = %s", text, result);
 }
 
-static void *read_mail(void *arg)
+static void *read_as_stranger(void *arg)
 {
     const int *end = arg;
 
@@ -175,7 +176,7 @@ static void thread_closes(void)
     say("socketpair(other): other[0] - sv[0] = %d", other[0] - sv[0]);
     try_to_write(sv[0]);
 
-    CHECK_PTHREAD(pthread_create(&stranger, NULL, read_mail, &other[1]));
+    CHECK_PTHREAD(pthread_create(&stranger, NULL, read_as_stranger, &other[1]));
     CHECK_PTHREAD(pthread_join(stranger, NULL));
 
     CHECK(close(sv[1]));
@@ -291,7 +292,8 @@ static void child_asks(void)
         role("child");
         threads = count_threads();
         say("threads in /proc/self/task: %d", threads);
-        // The child also keeps its sv[1]. But no thread of the child reads
+
+        // The child keeps its sv[1] as well, but none of its threads reads
         // there.
         number = 2;
         say("number = %d, then write(\"%s\") ...", number, question);

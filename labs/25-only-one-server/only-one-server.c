@@ -102,13 +102,14 @@ static void wait_for_end_of_file(int fd)
     CHECK(recv(fd, &byte, 1, 0));    // returns 0
 }
 
-/* A crash, just when the second server wants one. */
+/* Waits until the second server closes its end of the pair, and then crashes.
+ */
 static _Noreturn void crash(int to_second)
 {
     wait_for_end_of_file(to_second);
     say("kill(getpid(), SIGKILL) ...");
     CHECK(kill(getpid(), SIGKILL));
-    _exit(EXIT_FAILURE);    // never comes to this
+    _exit(EXIT_FAILURE);    // not reached
 }
 
 /* It asks for the lock before it touches the socket file. */
@@ -159,10 +160,11 @@ static void crash_with_lock(void)
     CHECK(unlink(lock_path));
 }
 
-/* It has a copy of each descriptor of the first server, and outlives it. So it
- * calls no role(): a process with a role ends with its parent (see lab.h). It
- * closes the lock before its end of the pair, so at end of file the copy of the
- * lock is closed. */
+/* The helper has a copy of the lock, and outlives the first server. So it calls
+ * no role(): a process with a role ends with its parent (see lab.h).
+ *
+ * The helper closes the lock first. Its end of the pair is closed only when it
+ * exits. So when the second server sees end of file, the lock is closed. */
 static _Noreturn void run_helper(int lock, int to_second)
 {
     CHECK(send(to_second, ".", 1, 0));
@@ -190,6 +192,26 @@ static _Noreturn void run_first_with_helper(int to_second, int helper_to_second)
 
 /* The second server asks while both live, when the first one has crashed, and
  * when the helper has gone, too. */
+static void ask_three_times(pid_t first, int to_first, int to_helper)
+{
+    int lock = open_lock();
+    try_to_lock("lock", lock);
+
+    CHECK(close(to_first));            // the first one sees end of file
+    CHECK(waitpid(first, NULL, 0));    // reap() would want it to succeed
+    try_to_lock("lock", lock);
+
+    say("shutdown(to_helper, SHUT_WR) ...");
+    CHECK(shutdown(to_helper, SHUT_WR));
+    wait_for_end_of_file(to_helper);
+    try_to_lock("lock", lock);
+
+    CHECK(close(to_helper));
+    CHECK(close(lock));
+}
+
+/* The helper is a child of the first server. So the second server cannot wait
+ * for the helper with waitpid(), and needs a pair to it. */
 static void crash_with_helper(void)
 {
     int sv[2];
@@ -207,24 +229,9 @@ static void crash_with_helper(void)
     role("second");
     CHECK(close(sv[1]));
     CHECK(close(helper_sv[1]));
-    int to_first = sv[0];
-    int to_helper = helper_sv[0];
-    wait_for_dot(to_helper);
 
-    int lock = open_lock();
-    try_to_lock("lock", lock);
-
-    CHECK(close(to_first));
-    CHECK(waitpid(first, NULL, 0));
-    try_to_lock("lock", lock);
-
-    say("shutdown(to_helper, SHUT_WR) ...");
-    CHECK(shutdown(to_helper, SHUT_WR));
-    wait_for_end_of_file(to_helper);
-    try_to_lock("lock", lock);
-
-    CHECK(close(to_helper));
-    CHECK(close(lock));
+    wait_for_dot(helper_sv[0]);
+    ask_three_times(first, sv[0], helper_sv[0]);
     CHECK(unlink(lock_path));
 }
 

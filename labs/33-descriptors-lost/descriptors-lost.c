@@ -20,7 +20,10 @@
 
 #include "../../common/lab.h"
 
-enum { COLOURS = 3, PLENTY = 128 };
+enum {
+    COLOURS = 3,
+    PLENTY = 128    // bytes of a control buffer: more than ever come here
+};
 
 /* A pair. The sender keeps one end of it and sends the other. */
 struct colour {
@@ -131,7 +134,7 @@ static void take_descriptors(struct cmsghdr *beside, struct found *found)
     }
 }
 
-/* How long the credentials are is all that this lab asks of them. */
+/* Only the length is printed. The numbers would differ on each run. */
 static void note_credentials(const struct cmsghdr *beside, struct found *found)
 {
     char text[32];
@@ -149,6 +152,20 @@ static const char *flags_text(int flags)
         return "MSG_CTRUNC";
     snprintf(number, sizeof(number), "%d", flags);
     return number;
+}
+
+static void look_at_every_header(struct msghdr *msg, struct found *found)
+{
+    struct cmsghdr *beside = CMSG_FIRSTHDR(msg);
+
+    while (beside) {
+        if (beside->cmsg_level == SOL_SOCKET && beside->cmsg_type == SCM_RIGHTS)
+            take_descriptors(beside, found);
+        else if (beside->cmsg_level == SOL_SOCKET &&
+                 beside->cmsg_type == SCM_CREDENTIALS)
+            note_credentials(beside, found);
+        beside = CMSG_NXTHDR(msg, beside);
+    }
 }
 
 /* A careful receiver: it looks at every header, and at all that is in it. The
@@ -178,15 +195,7 @@ static void receive(int to_sender, socklen_t room, struct found *found)
     }
     int n = check(result, "recvmsg()", __FILE__, __LINE__);
 
-    struct cmsghdr *beside = CMSG_FIRSTHDR(&msg);
-    while (beside) {
-        if (beside->cmsg_level == SOL_SOCKET && beside->cmsg_type == SCM_RIGHTS)
-            take_descriptors(beside, found);
-        else if (beside->cmsg_level == SOL_SOCKET &&
-                 beside->cmsg_type == SCM_CREDENTIALS)
-            note_credentials(beside, found);
-        beside = CMSG_NXTHDR(&msg, beside);
-    }
+    look_at_every_header(&msg, found);
     say("recvmsg(room %u) = %d \"%.*s\", [%s], msg_flags: %s", room, n, n,
         &byte, found->list, flags_text(msg.msg_flags & ~MSG_CMSG_CLOEXEC));
 }
@@ -197,8 +206,8 @@ static void close_found(const struct found *found)
         CHECK(close(found->descriptors[i]));
 }
 
-/* read() has neither a control buffer nor flags. The first send(red) is the
- * control: the message waits, and nobody has received it. */
+/* read() has neither a control buffer nor flags. At the first send(red) the
+ * message waits, and nobody has received it. */
 static void read_without_control(void)
 {
     int sv[2];

@@ -157,7 +157,8 @@ static void write_third(int to_server)
     write_text(to_server, "three ");
 }
 
-/* ann writes two times and bob once. Both have ended when the server reads. */
+/* ann writes two times and bob once. Both have ended when the server reads. The
+ * pair is closed then. */
 static void read_from_two(const int sv[2])
 {
     ann = run_writer("ann", write_two, sv);
@@ -216,7 +217,7 @@ static void claim_pids(int to_server)
 }
 
 /* SOCK_SEQPACKET, because a stream would join what ann writes. */
-static void claimed(void)
+static void receive_claims(void)
 {
     int sv[2];
 
@@ -257,7 +258,7 @@ static void set_too_late(void)
     CHECK(close(sv[0]));
 }
 
-/* One of the ends of the pair itself is as good a descriptor as any. */
+/* Any descriptor would do. ann has this one. */
 static void send_own_end(int to_server)
 {
     const char *text = "tea";
@@ -288,7 +289,8 @@ static void close_descriptor(const struct cmsghdr *beside)
     CHECK(close(descriptor));
 }
 
-/* Prints each header that has come, in its order, and the bytes behind it. */
+/* Prints which headers have come, in their order, and how many bytes of data
+ * each of them has. */
 static void receive_with_room(int fd, socklen_t room, const char *room_name)
 {
     char buf[64];
@@ -340,7 +342,7 @@ static void no_room(void)
 /* The same message each time. First there is room for the descriptor, and the
  * server has not asked for credentials. Then it has asked for them. At last
  * there is room for both. */
-static void room_for_one(void)
+static void descriptor_and_credentials(void)
 {
     int sv[2];
 
@@ -367,7 +369,7 @@ int main(void)
     two_writers();
 
     step("A sender says itself who it is. What does the kernel let pass?");
-    claimed();
+    receive_claims();
 
     step("SO_PASSCRED is set between two messages. Whom do they name?");
     set_too_late();
@@ -376,5 +378,5 @@ int main(void)
     no_room();
 
     step("A descriptor is sent beside the bytes. What finds room?");
-    room_for_one();
+    descriptor_and_credentials();
 }

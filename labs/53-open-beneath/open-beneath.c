@@ -43,14 +43,13 @@ struct open_rules {
 };
 
 /* A type of function: it opens a path in dir for reading, and returns the
- * descriptor, or -1 and errno. It may write to path. The structure below has a
- * pointer to such a function. */
+ * descriptor, or -1 and errno. It may write to path. Each server of the lab is
+ * started with a pointer to such a function. */
 typedef int open_function(int dir, char *path);
 
-/* One server: how it opens a path, and what the guest has of it. */
+/* One server, as the guest knows it. */
 struct server {
     const char *name;
-    open_function *open_path;
     int to_server;
     pid_t process;
 };
@@ -236,7 +235,7 @@ static struct server start_server(const char *name, open_function *open_path)
 {
     int sv[2];
     char dot;
-    struct server server = {.name = name, .open_path = open_path};
+    struct server server = {.name = name};
 
     CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv));
     server.process = CHECK(fork());
@@ -260,7 +259,8 @@ static void stop_server(const struct server *server)
     CHECK(chmod("door", 0700));
 }
 
-/* As open(), but the server opens. */
+/* As open(), but the server opens. file is -1 if no descriptor has come: then
+ * the server has sent the reason. */
 static int ask(const struct server *server, const char *path)
 {
     int error, file;

@@ -4,9 +4,9 @@
  * A program registers a socket once, and then asks epoll_wait() what has come.
  * Level-triggered, epoll tells what is there, as poll() does: again and again,
  * until it is read. Edge-triggered (EPOLLET), it tells that something has come,
- * and tells it once. Who then accepts one client, or reads one part, does not
- * hear of the rest until more comes. A registration belongs to the open file,
- * and not to the descriptor.
+ * and tells it once. A server that then accepts only one client, or reads only
+ * a part, does not hear of the rest until more comes. A registration belongs to
+ * the open file, and not to the descriptor.
  *
  *     descriptor ---+
  *                   +---> [ open file ] <--- registration: "ann", EPOLLIN
@@ -30,8 +30,8 @@ enum {
     ROOM = 64,      // longer than any text that is sent here
     HALF = 3,       // of the bytes of "abcdef"
     BACKLOG = 4,    // room for more clients than wait here
-    NOW = 0,        // epoll_wait() looks, and does not wait,
-    FOREVER = -1    // or it waits, as long as it takes
+    NOW = 0,        // epoll_wait() looks, and does not wait
+    FOREVER = -1    // epoll_wait() waits as long as it takes
 };
 
 /* What each registration here asks for. A step may add EPOLLET. */
@@ -257,8 +257,8 @@ static void find_nothing(int fd, const char *name)
     say("recv(%s, %zu bytes) = %s", name, sizeof(buf), result);
 }
 
-/* The server reads the first half. After that, nothing comes that was not there
- * before, until "g" does. "h" comes and is read before anybody asks. */
+/* The server reads the first half. Nothing more comes until ann sends "g". At
+ * the end, "h" comes and is read before the server asks. */
 static void six_bytes(void)
 {
     struct connection ann = open_connection();
@@ -337,9 +337,9 @@ static void find_peer_gone(const char *who, int fd, const char *text)
     say("send(\"%s\") = %s", text, result);
 }
 
-/* The control: the server has one descriptor of the socket, and closes it.
- * "tea" is there before, and nobody reads it. So there would be an event
- * afterwards, too, if the registration went on. */
+/* For comparison: the server has one descriptor of the socket, and closes it.
+ * "tea" has come before, and nobody reads it. So if the registration went on,
+ * there would be an event afterwards, too. */
 static void close_only_descriptor(void)
 {
     struct connection bob = open_connection();
