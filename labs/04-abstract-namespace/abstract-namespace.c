@@ -1,7 +1,7 @@
 /*
  * 04-abstract-namespace -- what is the name of a socket that has no file?
  *
- * The bytes of sun_path, if the first of them is zero: an abstract name. The
+ * Its name is abstract: the bytes of sun_path, of which the first is zero. The
  * length of the address says where the name ends, and zeros count. The kernel
  * keeps the name until the last descriptor of the socket is closed. The name
  * has no permissions.
@@ -53,10 +53,10 @@ static socklen_t address_length(size_t path_bytes)
     return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + path_bytes);
 }
 
-/* All processes of this machine share the abstract names. With the process
- * number in the name, two runs at the same time do not meet, except in two
- * containers that share the network. The number gets zeros in front, so that it
- * always has seven digits. */
+/* All processes of this machine share the abstract names. With the pid in the
+ * name, two runs at the same time do not meet, except in two containers that
+ * share the network. The pid gets zeros in front, so that it always has seven
+ * digits. */
 static void choose_name(void)
 {
     char *letters = abstract_address.sun_path + 1;    // sun_path[0] stays zero
@@ -67,8 +67,8 @@ static void choose_name(void)
     abstract_length = address_length(1 + strlen(letters));
 }
 
-/* The process number differs on each run, so the lab prints PID instead. */
-static const char *masked(const char *name)
+/* The pid differs on each run, so the lab prints PID in the place of it. */
+static const char *mask_pid(const char *name)
 {
     static char text[128];    // good until the next call
     const char *pid = strstr(name, pid_digits);
@@ -81,15 +81,15 @@ static const char *masked(const char *name)
 }
 
 /* A path in quotes, and letters behind its zero byte, if there are any. */
-static const char *shown_path(const struct sockaddr_un *address)
+static const char *path_text(const struct sockaddr_un *address)
 {
     static char text[160];    // good until the next call
     const char *behind = address->sun_path + strlen(address->sun_path) + 1;
 
     if (behind[0] == '\0')
-        snprintf(text, sizeof(text), "\"%s\"", masked(address->sun_path));
+        snprintf(text, sizeof(text), "\"%s\"", mask_pid(address->sun_path));
     else
-        snprintf(text, sizeof(text), "\"%s\\0%s\"", masked(address->sun_path),
+        snprintf(text, sizeof(text), "\"%s\\0%s\"", mask_pid(address->sun_path),
                  behind);
     return text;
 }
@@ -98,25 +98,26 @@ static const char *shown_path(const struct sockaddr_un *address)
  * number of zeros that the length covers behind the name. An address that ends
  * before sun_path has no name. Each of these three functions has a text of its
  * own, so none of them overwrites what another one has made. */
-static const char *shown(const struct sockaddr_un *address, socklen_t length)
+static const char *name_text(const struct sockaddr_un *address,
+                             socklen_t length)
 {
     static char text[160];    // good until the next call
 
     if (length <= address_length(0))
         return "\"\"";
     if (address->sun_path[0] != '\0')
-        return shown_path(address);
+        return path_text(address);
     if (length <= abstract_length) {
-        snprintf(text, sizeof(text), "@%s", masked(address->sun_path + 1));
+        snprintf(text, sizeof(text), "@%s", mask_pid(address->sun_path + 1));
     } else {
         unsigned zeros = length - abstract_length;
         snprintf(text, sizeof(text), "@%s + %u zero%s",
-                 masked(address->sun_path + 1), zeros, zeros == 1 ? "" : "s");
+                 mask_pid(address->sun_path + 1), zeros, zeros == 1 ? "" : "s");
     }
     return text;
 }
 
-/* What ls -l shows with an s at the beginning of the line. */
+/* Counts the files that ls -l shows with an s at the beginning of the line. */
 static void say_socket_files(void)
 {
     struct stat status;
@@ -158,7 +159,7 @@ static void say_name_in_proc(int fd)
         int words =
             sscanf(line, "%*s %*s %*s %*s %*s %*s %lu %127s", &inode, name);
         if (words == 2 && inode == status.st_ino)
-            say("/proc/net/unix shows: %s", masked(name));
+            say("/proc/net/unix shows: %s", mask_pid(name));
     }
     if (ferror(table))
         fail("fgets()", __FILE__, __LINE__);
@@ -172,7 +173,7 @@ static int open_and_bind(const struct sockaddr_un *address, socklen_t length)
     int fd = CHECK(socket(AF_UNIX, SOCK_DGRAM, 0));
 
     int bound = CHECK(bind(fd, (const struct sockaddr *)address, length));
-    say("bind(%s, %u bytes) = %d", shown(address, length), length, bound);
+    say("bind(%s, %u bytes) = %d", name_text(address, length), length, bound);
     return fd;
 }
 
@@ -183,7 +184,7 @@ static void try_to_bind(const struct sockaddr_un *address, socklen_t length)
 
     const char *result =
         RESULT(bind(fd, (const struct sockaddr *)address, length), EADDRINUSE);
-    say("bind(%s, %u bytes) = %s", shown(address, length), length, result);
+    say("bind(%s, %u bytes) = %s", name_text(address, length), length, result);
     CHECK(close(fd));
 }
 
@@ -201,10 +202,10 @@ static void try_to_send(int fd, const char *text,
         fail("sendto()", __FILE__, __LINE__);
     if (n == -1)
         say("sendto(\"%s\", %s, %u bytes) = -1 %s", text,
-            shown(address, length), length, error_name(error));
+            name_text(address, length), length, error_name(error));
     else
-        say("sendto(\"%s\", %s, %u bytes) = %zd", text, shown(address, length),
-            length, n);
+        say("sendto(\"%s\", %s, %u bytes) = %zd", text,
+            name_text(address, length), length, n);
 }
 
 static void receive(int fd)
@@ -242,8 +243,8 @@ static void where_it_can_be_seen(void)
     CHECK(close(second));
 }
 
-/* All three use the same structure: behind the name it has only zeros. They
- * pass different lengths. One process plays all three, because it makes no
+/* All three roles use the same structure: behind the name it has only zeros.
+ * They pass different lengths. One process plays all three, because it makes no
  * difference which process has a socket. */
 static void end_of_abstract_name(void)
 {
@@ -314,8 +315,20 @@ static void send_to_both(int client)
 }
 
 /* fork() gives the helper a copy of each descriptor. The helper does nothing
- * with them. SIGKILL cannot be caught, so the helper cannot call close() or
- * unlink() when it comes. */
+ * with them: it sleeps until it is killed. */
+static pid_t start_helper(void)
+{
+    pid_t helper = CHECK(fork());
+    if (helper == 0) {
+        role("helper");
+        CHECK(pause());    // until SIGKILL comes: this call never returns
+        _exit(EXIT_FAILURE);
+    }
+    return helper;
+}
+
+/* SIGKILL cannot be caught, so the helper cannot call close() or unlink() when
+ * it is killed. The kernel closes its descriptors. */
 static void when_it_is_free(void)
 {
     char buf[64];    // longer than any text that is sent here
@@ -325,12 +338,7 @@ static void when_it_is_free(void)
     int old_abstract = open_and_bind(&abstract_address, abstract_length);
     int old_path = open_and_bind(&path_address, sizeof(path_address));
 
-    pid_t helper = CHECK(fork());
-    if (helper == 0) {
-        role("helper");
-        CHECK(pause());    // until SIGKILL comes: this call never returns
-        _exit(EXIT_FAILURE);
-    }
+    pid_t helper = start_helper();
     say("close(old_abstract), close(old_path) ...");
     CHECK(close(old_abstract));
     CHECK(close(old_path));

@@ -2,10 +2,11 @@
  * 12-dgram-peer-gone -- who learns that the other end is gone?
  *
  * On a pair of SOCK_STREAM or SOCK_SEQPACKET, both a reader and a writer do. On
- * a pair of SOCK_DGRAM only a writer does, by an error; a reader waits for
- * ever. And the send() that finds out throws away every message that had come
- * and was not read yet. So a datagram peer says goodbye with a message, and who
- * stays reads before it sends.
+ * a pair of SOCK_DGRAM only a writer does, by an error. A reader would wait for
+ * ever. And the send() that fails with this error throws away every message
+ * that had come and was not read yet. So on a pair of SOCK_DGRAM, the program
+ * that goes says goodbye with a message, and the program that stays reads
+ * before it sends.
  *
  *     stays                               goes
  *    +-------+   recv()? poll()? send()? +-------+
@@ -39,6 +40,7 @@ static void open_pair(int type, int sv[2])
     CHECK(socketpair(AF_UNIX, type, 0, sv));
 }
 
+/* The word if the flag is set, and no text if it is not. */
 static const char *word_if(int is_set, const char *word)
 {
     if (is_set)
@@ -76,7 +78,7 @@ static void read_before_and_after(int type)
 }
 
 /* How many SIGPIPE came in the last send(). A variable that a signal handler
- * changes has this type. */
+ * changes and the program reads must have this type. */
 static volatile sig_atomic_t signals;
 
 static void count_signal(int sig)

@@ -1,11 +1,11 @@
 /*
  * 23-accept-queue -- who waits to be accepted?
  *
- * Whoever has connected waits in the queue of the listener until accept(). The
- * queue of listen(listener, n) has n + 1 places. When they are taken, a
- * connect() that may wait does so until accept() makes room. A connect() that
- * may not wait fails with EAGAIN. Then nothing has begun, and poll() cannot
- * tell when there is room.
+ * A client that has connected waits in the queue of the listener until
+ * accept(). The queue of listen(listener, n) has n + 1 places. When all of them
+ * are taken, a connect() that may wait does so until accept() makes room. A
+ * connect() that may not wait fails with EAGAIN. Then nothing has begun, and
+ * poll() cannot tell when there is room.
  *
  *     connect() ---> [ queue, backlog + 1 places ] ---> accept()
  *
@@ -34,7 +34,7 @@ static const struct sockaddr_un server_address = {
     .sun_path = "server.sock",
 };
 
-static void listen_for(int listener, int backlog)
+static void listen_with(int listener, int backlog)
 {
     int listening = CHECK(listen(listener, backlog));
 
@@ -49,7 +49,7 @@ static int open_server(int backlog)
     int listener = CHECK(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0));
     CHECK(bind(listener, (const struct sockaddr *)&server_address,
                sizeof(server_address)));
-    listen_for(listener, backlog);
+    listen_with(listener, backlog);
     return listener;
 }
 
@@ -67,7 +67,8 @@ static int accept_client(int listener)
     return CHECK(accept(listener, NULL, NULL));
 }
 
-/* The same, where it is the question whether somebody is there. */
+/* The same, if nobody knows whether a client is in the queue. Returns the new
+ * socket, or -1 if the queue is empty. */
 static int accept_once(int listener)
 {
     role("server");
@@ -127,6 +128,7 @@ static int open_client(const char *name)
     return to_server;
 }
 
+/* What poll() says of the client's socket now. It does not wait. */
 static void look(int to_server)
 {
     struct pollfd polled = {.fd = to_server, .events = POLLIN | POLLOUT};
@@ -247,7 +249,7 @@ static void count_places(void)
     int bob = open_client("bob");
     int carol = open_client("carol");
     role("server");
-    listen_for(listener, 2);
+    listen_with(listener, 2);
     role("carol");
     connect_to_server(carol);
 
@@ -279,9 +281,8 @@ static void give_back(void)
     close_server(listener);
 }
 
-/* bob treats EAGAIN as a program for TCP treats EINPROGRESS. He has one socket,
- * and no other. He looks at it for the first time when it is new: this is what
- * to compare with. */
+/* bob treats EAGAIN as a program for TCP treats EINPROGRESS. He looks at his
+ * socket for the first time when it is new: this is what to compare with. */
 static void poll_for_room(void)
 {
     int listener = open_server(0);

@@ -58,8 +58,8 @@ static const char *flags_text(int flags)
 }
 
 /* Returns the descriptor that has come, or -1. There is room for one, and not
- * for two. The flag is 0 or MSG_CMSG_CLOEXEC. recvmsg() copies that flag into
- * msg_flags, beside those that it sets itself: so it is left out there. */
+ * for two. The argument flag is 0 or MSG_CMSG_CLOEXEC. recvmsg() copies
+ * MSG_CMSG_CLOEXEC into msg_flags, where say() leaves it out. */
 static int receive_descriptor(int to_sender, int flag)
 {
     char byte;
@@ -132,7 +132,8 @@ static void run(void (*sender)(const int sv[2]),
     reap(second);
 }
 
-/* N is the number that the sender's descriptor has. */
+/* The number as it is printed: N for the number of the sender's descriptor, M
+ * for any other, and -1 if no descriptor has come. */
 static const char *number_text(int number, int of_sender)
 {
     if (number == -1)
@@ -166,7 +167,9 @@ static int receive_number(int to_sender)
     return number;
 }
 
-/* Something else has the number N in the receiver. */
+/* Something else has the number N in the receiver. When open() is called here,
+ * both ends of the pair are still open, as they were in the sender: so open()
+ * returns the same number. */
 static void number_is_taken(const int sv[2])
 {
     int number = receive_number(sv[1]);
@@ -278,6 +281,7 @@ static void send_pipe(const int sv[2])
     say("read(pipe) = %s", result);
 }
 
+/* F_SETFL replaces the flags, so the old ones are read first. */
 static void set_nonblock(const int sv[2])
 {
     CHECK(close(sv[0]));
@@ -293,6 +297,7 @@ static void whose_flag(void)
     run(send_pipe, set_nonblock);
 }
 
+/* The file stays as long as somebody has it open, but it has no name. */
 static void unlink_and_send(const int sv[2])
 {
     CHECK(close(sv[1]));
@@ -304,6 +309,7 @@ static void unlink_and_send(const int sv[2])
     send_descriptor(sv[0], notes);
 }
 
+/* Mode 0: nobody may open the file any more. */
 static void forbid_and_send(const int sv[2])
 {
     CHECK(close(sv[1]));
@@ -398,9 +404,10 @@ static void send_without_cloexec(const int sv[2])
     send_descriptor(sv[0], notes);
 }
 
-/* This file again, but main() goes another way: it gets the number of the
- * descriptor as an argument. Both ends of the pair were open until now, so this
- * number is none of the first, which the new program's loader uses. */
+/* Starts this program again, but main() goes another way: it gets the number of
+ * the descriptor as an argument. Until now both ends of the pair were open. So
+ * the descriptor has a higher number than the files that are opened while the
+ * new program is loaded, and none of these files can be mistaken for it. */
 static void execute(const int sv[2], int fd)
 {
     char number[16];

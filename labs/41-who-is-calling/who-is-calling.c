@@ -168,8 +168,9 @@ static void close_both(const int ends[2])
     CHECK(close(ends[1]));
 }
 
-/* One process plays all roles, because only names count here. Each connection
- * stays open until the end of the step. */
+/* ann, then eve with ann's name, then bob, who takes a name when the server has
+ * accepted him. One process plays all roles, because only names count here.
+ * Each connection stays open until the end of the step. */
 static void names(void)
 {
     int anns[2];
@@ -219,9 +220,9 @@ static void close_other_gates(void)
     }
 }
 
-/* The client begins as a copy of the server. So it closes what is the server's:
- * the listener, its end of this gate, and its ends of the gates of the clients
- * that were started before. */
+/* The client begins as a copy of the server. So it closes what belongs to the
+ * server: the listener, the server's end of this gate, and the server's ends of
+ * the gates of the clients that were started before. */
 static void start(struct client *client, int listener,
                   void (*run)(int to_server, int gate))
 {
@@ -261,8 +262,8 @@ static void remember_file(struct client *client)
     client->file = made.st_ino;
 }
 
-/* The next functions return whose the number is, if it is known. Otherwise they
- * return the number itself. They put the answer into text. */
+/* The next three functions make a text of a number. It says whose the number
+ * is, if that is known. Otherwise it is the number itself. */
 static const char *whose_pid(pid_t pid, char text[ROOM])
 {
     snprintf(text, ROOM, "%d", pid);
@@ -321,7 +322,7 @@ static void ask_file(const struct sockaddr_un *from)
         whose_file(file.st_ino, whose));
 }
 
-/* The kernel's way. */
+/* The kernel's note. */
 static struct ucred get_peer(int to_client)
 {
     struct ucred peer = {0};
@@ -376,7 +377,7 @@ static void honest_client(void)
     close_server(listener);
 }
 
-/* This time ann has a file, and calls nobody. */
+/* This time ann has a file, but she does not connect. */
 static void run_quiet_ann(int to_server, int gate)
 {
     bind_to(to_server, &ann.address);

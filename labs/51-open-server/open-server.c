@@ -27,7 +27,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "../../common/descriptors.h"
+#include "../../common/descriptors.h"    // the functions of lab 31
 #include "../../common/lab.h"
 
 static const char *const notes_path = "vault/desk/notes";
@@ -35,8 +35,8 @@ static const char *const today_path = "vault/desk/notes/today";
 static const char *const diary_path = "vault/desk/diary";
 static const char *const shut_path = "vault";
 
-/* Both ends are this program, so a structure will do for a request. It is one
- * message of a SOCK_SEQPACKET pair. The answer is an int. */
+/* Guest and server are the same program, so they agree on this structure. A
+ * request is one message of a SOCK_SEQPACKET pair. The answer is an int. */
 struct request {
     int flags;    // as for open()
     char name[32];
@@ -74,9 +74,10 @@ static int is_allowed(const char *name)
 }
 
 /* The server obeys all flags, which is the hole of step 4. It adds O_CLOEXEC
- * for its own descriptor. A real server answers with every error. In this lab
- * openat() can fail only with EACCES. Any other error is a mistake of this
- * program, and ends the lab. */
+ * for its own descriptor. A real server sends every error to the guest. In this
+ * lab openat() can fail only with EACCES. Any other error is a mistake of this
+ * program, and ends the lab. Returns the descriptor, or -1 and the error in
+ * errno. */
 static int open_for_guest(int notes, const struct request *request)
 {
     const int flags = request->flags;
@@ -238,8 +239,8 @@ static void read_today(void)
     stop_server(server, to_server);
 }
 
-/* The path is shut for the guest. But it has a descriptor, and it is a process
- * of the file's owner: so fchmod() can change the mode. */
+/* The guest cannot go along the path. But it has a descriptor, and it is a
+ * process of the file's owner: so fchmod() can change the mode. */
 static void permission_lost(void)
 {
     int to_server;
@@ -256,6 +257,7 @@ static void permission_lost(void)
     stop_server(server, to_server);
 }
 
+/* Asks for today with these flags, and writes to what has come. */
 static void add_bread(int to_server, int flags)
 {
     const char *text = ", bread";
@@ -298,8 +300,9 @@ static int open_below(int directory, const char *path)
     return file;
 }
 
-/* First the way that the rule forbids. The guest itself cannot open the diary
- * by its path. Then the same way from a directory that the rule allows. */
+/* The server's rule forbids the name "../diary", and the guest cannot open the
+ * diary by its whole path. But the rule allows ".": with the descriptor of this
+ * directory the guest opens "../diary" itself. */
 static void leave_notes(void)
 {
     const char *way = "../diary";

@@ -3,9 +3,8 @@
  *
  * bind() makes a file, so it needs a directory in which this process may make
  * one, and a name that is free. The file is the only way from the path to the
- * socket. The socket itself remembers only the text of the path. Whoever
- * renames or removes the file does not ask the server, and the server is not
- * told.
+ * socket. The socket itself remembers only the text of the path. Nobody tells
+ * the server when the file is renamed or removed.
  *
  *     client ----> "server.sock" ----> file ----> listener       server
  *                  rename(), unlink()             "server.sock"
@@ -53,9 +52,9 @@ static int new_socket(int type)
     return CHECK(socket(AF_UNIX, type | SOCK_NONBLOCK, 0));
 }
 
-/* `error` is the one that may happen, or 0 if none may: after a failure errno
- * is never 0. Any other ends the lab, with the text of the call. `name` is what
- * the descriptor is called in the caller. */
+/* name is what the descriptor is called in the caller. error is the only error
+ * that may come, or 0 if none may come: after a failure errno is never 0. Any
+ * other error ends the lab. result_text() is the function behind RESULT(). */
 static void bind_to(const char *name, int fd, const char *path, int error)
 {
     struct sockaddr_un address = address_of(path);
@@ -117,7 +116,7 @@ static void remove_if_there(const char *path)
         fail("unlink()", __FILE__, __LINE__);
 }
 
-/* One socket tries all paths. A path at which it fails costs it nothing. */
+/* One socket tries all paths. A bind() that fails does not change it. */
 static void try_to_bind(void)
 {
     int listener = new_socket(SOCK_STREAM);
@@ -197,7 +196,7 @@ static void say_kernel_list(int listener)
     struct stat status;
     char line[256];
     char path[128] = "";
-    FILE *list = fopen("/proc/net/unix", "re");
+    FILE *list = fopen("/proc/net/unix", "re");    // e: with O_CLOEXEC
 
     if (!list)
         fail("fopen(\"/proc/net/unix\")", __FILE__, __LINE__);
@@ -389,7 +388,24 @@ static void accept_nobody(int listener)
     say("accept(listener) = %s", result);
 }
 
-/* ann is connected. The server lives, and does not know of the cleaner. */
+/* What the three see when the file is gone: ann, who is connected, bob, who is
+ * not, and the server. */
+static void look_without_file(int ann, int to_ann, int bob, int listener)
+{
+    role("ann");
+    send_text(ann, "hello");
+    role("server");
+    receive_text("to_ann", to_ann);
+    role("bob");
+    connect_to(bob, "server.sock", ENOENT);
+
+    role("server");
+    accept_nobody(listener);
+    say_kernel_list(listener);
+}
+
+/* ann is connected when the cleaner comes. Later the server makes a second
+ * socket, and bob tries again. */
 static void remove_file(void)
 {
     int listener = open_server("server.sock", SOCK_STREAM);
@@ -401,16 +417,9 @@ static void remove_file(void)
     role("cleaner");
     int removed = CHECK(unlink("server.sock"));
     say("unlink(\"server.sock\") = %d", removed);
-    role("ann");
-    send_text(ann, "hello");
-    role("server");
-    receive_text("to_ann", to_ann);
-    role("bob");
-    connect_to(bob, "server.sock", ENOENT);
+    look_without_file(ann, to_ann, bob, listener);
 
     role("server");
-    accept_nobody(listener);
-    say_kernel_list(listener);
     bind_to("second", second, "server.sock", 0);
     start_to_listen("second", second);
     role("bob");
