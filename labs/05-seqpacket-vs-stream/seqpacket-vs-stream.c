@@ -98,6 +98,8 @@ static int three_sends(int type, const char *const texts[3])
     return sv[1];
 }
 
+/* All three words wait in the queue when the receiver begins. What does each
+ * recv() take, of this type and with that much room? */
 static void words_at_once(int type, size_t room)
 {
     int fd = three_sends(type, words);
@@ -108,7 +110,8 @@ static void words_at_once(int type, size_t room)
     CHECK(close(fd));
 }
 
-/* After the loop the receiver calls recv() once more. Was the 0 the end? */
+/* The second of the three texts is empty. After the loop the receiver calls
+ * recv() once more: was the 0 that ended the loop the end of file? */
 static void an_empty_text(int type)
 {
     int fd = three_sends(type, one_is_empty);
@@ -253,6 +256,7 @@ static void send_slowly(int fd, const char *bytes)
     CHECK(recv(fd, &dot, 1, 0));
 }
 
+/* Here the receiver begins at once, because the sender waits for its dots. */
 static void from_slow_sender(const char *bytes, struct session *session)
 {
     int sv[2];
