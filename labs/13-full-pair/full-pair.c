@@ -119,8 +119,9 @@ static const char *bytes_or_byte(size_t count)
     return "bytes";
 }
 
-/* First sv[0] sends until there is no room, then sv[1] reads everything. */
-static void nobody_reads(int type, size_t size)
+/* First sv[0] sends until there is no room, and once more: this send() fails.
+ * Only then sv[1] reads everything. Returns how many messages found room. */
+static int nobody_reads(int type, size_t size)
 {
     const char *unit = bytes_or_byte(size);
     int sv[2];
@@ -137,8 +138,10 @@ static void nobody_reads(int type, size_t size)
         unit, result, sent - received);
 
     close_pair(sv);
+    return sent / (int)size;
 }
 
+/* Returns how many messages of sv[0] find room, and leaves the pair empty. */
 static int how_many_fit(const int sv[2])
 {
     int bytes = fill(sv[0], MESSAGE);
@@ -165,6 +168,8 @@ static void say_how_many(const char *what, int before, int now)
         LARGER_BUFFER, (double)now / before);
 }
 
+/* One limit after the other is made larger, and set back. With which of them
+ * can sv[0] send more? */
 static void whose_buffer(int type)
 {
     int sv[2];
@@ -201,6 +206,7 @@ static void other_direction(int type)
     close_pair(sv);
 }
 
+/* What does poll() promise, and what is possible? */
 static void try_to_send(int fd)
 {
     struct pollfd polled = {.fd = fd, .events = POLLOUT};
@@ -271,7 +277,7 @@ static void too_large_for_stream(void)
 }
 
 /* The pair is empty. With the flags 0, send() could wait for room; does it? The
- * small message is the control: there is room, but not for the large one. */
+ * small message shows that there is room, but not for the large one. */
 static void too_large_for_messages(int type)
 {
     int sv[2];
@@ -329,10 +335,12 @@ static void reader_comes(void)
 int main(void)
 {
     step("Nobody reads: how much can be sent, and what is lost?");
-    nobody_reads(SOCK_STREAM, MESSAGE);
+    int large_ones = nobody_reads(SOCK_STREAM, MESSAGE);
     nobody_reads(SOCK_SEQPACKET, MESSAGE);
     nobody_reads(SOCK_DGRAM, MESSAGE);
-    nobody_reads(SOCK_STREAM, 1);
+    int small_ones = nobody_reads(SOCK_STREAM, 1);
+    say("messages of 1 byte, compared with %d bytes: about %.0f times as many",
+        MESSAGE, (double)small_ones / large_ones);
 
     step("Whose buffer is full, and who can still send?");
     whose_buffer(SOCK_STREAM);
