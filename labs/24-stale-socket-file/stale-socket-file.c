@@ -155,17 +155,15 @@ static _Noreturn void run_old_server(int to_new)
 
     open_server();
     CHECK(send(to_new, ".", 1, 0));
-    CHECK(recv(to_new, &byte, 1, 0));    // returns 0
+    CHECK(recv(to_new, &byte, 1, 0));    // 0: the other end is closed
     say("kill(getpid(), SIGKILL) ...");
     CHECK(kill(getpid(), SIGKILL));
     _exit(EXIT_FAILURE);    // never comes to this
 }
 
-/* The new server tries to bind while the old one lives, when it has crashed,
- * and as a TCP server would. Then it removes the file. */
-static void bind_again(void)
+/* Returns when the old server listens. */
+static pid_t start_old_server(int *to_old)
 {
-    const int on = 1;
     char dot;
     int sv[2];
 
@@ -176,14 +174,25 @@ static void bind_again(void)
         CHECK(close(sv[0]));
         run_old_server(sv[1]);
     }
-    role("new");
     CHECK(close(sv[1]));
     CHECK(recv(sv[0], &dot, 1, 0));
+    *to_old = sv[0];
+    return old;
+}
 
+/* The new server tries to bind while the old one lives, when it has crashed,
+ * and as a TCP server would. Then it removes the file. */
+static void bind_again(void)
+{
+    const int on = 1;
+    int to_old;
+
+    pid_t old = start_old_server(&to_old);
+    role("new");
     int listener = new_socket();
     try_to_bind(listener);
 
-    CHECK(close(sv[0]));
+    CHECK(close(to_old));
     CHECK(waitpid(old, NULL, 0));    // reap() would want it to succeed
     try_to_bind(listener);
 
@@ -300,7 +309,8 @@ static void make_stale_file(void)
     say("close(listener) = %d", closed);
 }
 
-/* Two servers start at the same time, and take turns. */
+/* Two servers start at the same time, and take turns at each call: both remove
+ * the file before one of them binds. */
 static void order_a(void)
 {
     int first = new_socket();
