@@ -123,7 +123,7 @@ static void ann_asks(int to_server)
     int end = receive_end(to_server);
 
     read_text("to_server", to_server);
-    write_text("end", end, "is it you?");
+    write_text("end", end, "hello, bob");
     read_text("end", end);
     read_text("end", end);
 }
@@ -133,7 +133,7 @@ static void bob_answers(int to_server)
     int end = receive_end(to_server);
 
     read_text("end", end);
-    write_text("end", end, "yes");
+    write_text("end", end, "hi, ann");
 }
 
 /* Both clients are there before there is a pair. Afterwards the server closes
@@ -225,7 +225,7 @@ static void try_to_receive(int fd)
     say("recv(sv[0], MSG_DONTWAIT) = %d \"%.*s\"", n, n, buf);
 }
 
-/* The control: sv[1] is not sent. */
+/* For comparison: sv[1] is closed, and was not sent. */
 static void close_unsent(void)
 {
     int sv[2];
@@ -289,7 +289,7 @@ static void ann_is_answered(int to_server)
     struct ucred who;
     socklen_t length = sizeof(who);
 
-    write_text("to_server", to_server, "who are you?");
+    write_text("to_server", to_server, "name, please");
     read_text("to_server", to_server);
     CHECK(getsockopt(to_server, SOL_SOCKET, SO_PEERCRED, &who, &length));
     say("getsockopt(to_server, SO_PEERCRED) -> pid: %s",
@@ -330,7 +330,7 @@ static void pass_on(void)
     reap(bob);
 }
 
-/* When bob has the listener, he closes to_server, and the server goes on. */
+/* When bob has the listener, he closes to_server: the server waits for this. */
 static void bob_accepts(int to_server)
 {
     int listener = receive_end(to_server);
@@ -342,41 +342,50 @@ static void bob_accepts(int to_server)
     write_text("to_ann", to_ann, "I am bob");
 }
 
-/* The server never accepts. It has a pair with bob, who is started before there
- * is a listener. ann is started when nobody but bob has the listener. */
-static void pass_on_listener(void)
+/* bob gets one end of a pair. There is no listener yet to which he could
+ * connect, and none that he could inherit. */
+static pid_t start_bob(int *to_bob)
 {
-    int to_bob[2];
-    char byte;
+    int sv[2];
 
-    role("server");
-    CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, to_bob));
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, sv));
     pid_t bob = CHECK(fork());
     if (bob == 0) {
         role("bob");
-        CHECK(close(to_bob[0]));
-        bob_accepts(to_bob[1]);
+        CHECK(close(sv[0]));
+        bob_accepts(sv[1]);
         _exit(EXIT_SUCCESS);
     }
-    CHECK(close(to_bob[1]));
+    CHECK(close(sv[1]));
+    *to_bob = sv[0];
+    return bob;
+}
 
+/* The server never accepts. ann is started when nobody but bob has the
+ * listener. */
+static void pass_on_listener(void)
+{
+    int to_bob;
+    char byte;
+
+    role("server");
+    pid_t bob = start_bob(&to_bob);
     int listener = open_server();
     say("sendmsg(to_bob, [listener]), close(listener) ...");
-    send_end(to_bob[0], listener);
+    send_end(to_bob, listener);
     CHECK(close(listener));
-    int n = CHECK(read(to_bob[0], &byte, 1));
-    say("read(to_bob) = %d", n);
+    CHECK(read(to_bob, &byte, 1));    // 0, when bob has the listener
+    CHECK(close(to_bob));
+
     pid_t ann = CHECK(fork());
     if (ann == 0) {
         role("ann");
-        CHECK(close(to_bob[0]));
         ann_is_answered(connect_to_server());
         _exit(EXIT_SUCCESS);
     }
 
     reap(ann);
     reap(bob);
-    CHECK(close(to_bob[0]));
     CHECK(unlink(server_address.sun_path));
 }
 
