@@ -18,6 +18,7 @@
  * See unix(7), getsockopt(2), listen(2), socketpair(2), credentials(7).
  */
 #define _GNU_SOURCE    // for struct ucred
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -134,12 +135,13 @@ static void close_and_remove(int fd, const struct sockaddr_un *address)
     CHECK(unlink(address->sun_path));
 }
 
-static void connect_to(int fd, const struct sockaddr_un *address)
+/* The line is printed before the call, because other processes may go on as
+ * soon as the call is made. */
+static void connect_to(const char *name, int fd,
+                       const struct sockaddr_un *address)
 {
-    int connected =
-        CHECK(connect(fd, (const struct sockaddr *)address, sizeof(*address)));
-
-    say("connect(\"%s\") = %d", address->sun_path, connected);
+    say("connect(%s, \"%s\") ...", name, address->sun_path);
+    CHECK(connect(fd, (const struct sockaddr *)address, sizeof(*address)));
 }
 
 static void write_text(const char *name, int fd, const char *text)
@@ -163,13 +165,13 @@ static _Noreturn void end_process(void)
     _exit(EXIT_SUCCESS);
 }
 
-/* A byte says: "I have done what I had to do." */
-static void pass_on(int fd)
+/* A byte says: "I have done what I had to do, it is your turn." */
+static void give_turn(int fd)
 {
     CHECK(send(fd, ".", 1, 0));
 }
 
-static void wait_at(int fd)
+static void wait_for_turn(int fd)
 {
     char byte;
     int n = CHECK(recv(fd, &byte, 1, 0));
@@ -183,7 +185,7 @@ static _Noreturn void run_server(int gate)
 {
     become(SERVER);
     int listener = open_server();
-    pass_on(gate);
+    give_turn(gate);
 
     int to_client = CHECK(accept(listener, NULL, NULL));
     read_text("to_client", to_client);
@@ -207,7 +209,7 @@ static pid_t start_server(void)
         run_server(gate[1]);
     }
     CHECK(close(gate[1]));
-    wait_at(gate[0]);
+    wait_for_turn(gate[0]);
     CHECK(close(gate[0]));
     return server;
 }
@@ -218,7 +220,7 @@ static void child_writes(void)
     begin_as(PARENT);
     pid_t server = start_server();
     int to_server = CHECK(socket(AF_UNIX, SOCK_STREAM, 0));
-    connect_to(to_server, &server_address);
+    connect_to("to_server", to_server, &server_address);
 
     pid_t child = CHECK(fork());
     if (child == 0) {
@@ -243,7 +245,7 @@ static void child_connects(void)
     pid_t child = CHECK(fork());
     if (child == 0) {
         become(CHILD);
-        connect_to(to_server, &server_address);
+        connect_to("to_server", to_server, &server_address);
         end_process();
     }
     reap(child);
@@ -256,7 +258,7 @@ static _Noreturn void run_ann(int to_bob)
 {
     become(ANN);
     int to_server = CHECK(socket(AF_UNIX, SOCK_STREAM, 0));
-    connect_to(to_server, &server_address);
+    connect_to("to_server", to_server, &server_address);
     say("sendmsg(to_bob, [to_server]) ...");
     send_descriptor(to_bob, "x", 1, to_server);
     end_process();
@@ -276,7 +278,7 @@ static _Noreturn void run_bob(int to_ann)
 }
 
 /* ann is gone before bob starts, and what she has sent waits in the pair. */
-static void passed_on(void)
+static void send_connection(void)
 {
     int sv[2];
 
@@ -315,32 +317,30 @@ static void start_listening(int listener)
     say("listen(listener) = %d", result);
 }
 
+/* Returns when a client is in the queue. So bob's line always comes after the
+ * client's line. */
+static void wait_for_client(int listener)
+{
+    struct pollfd polled = {.fd = listener, .events = POLLIN};
+
+    CHECK(poll(&polled, 1, -1));
+}
+
 /* bob accepts the first client, and waits until this client has asked the
  * kernel. Then bob calls listen() once more. The two wait for each other by
  * bytes on the connection itself. */
 static _Noreturn void run_accepting_bob(int listener)
 {
     become(BOB);
+    wait_for_client(listener);
+    say("accept(listener) ...");
     int to_client = CHECK(accept(listener, NULL, NULL));
-    say("accept(listener) -> to_client");
-    pass_on(to_client);
+    give_turn(to_client);
 
-    wait_at(to_client);
+    wait_for_turn(to_client);
     start_listening(listener);
-    pass_on(to_client);
+    give_turn(to_client);
     _exit(EXIT_SUCCESS);
-}
-
-/* The line is printed before connect() is called, because bob's next line comes
- * as soon as the call is made. */
-static int connect_as(const char *name)
-{
-    int fd = CHECK(socket(AF_UNIX, SOCK_STREAM, 0));
-
-    say("connect(%s, \"%s\") ...", name, server_address.sun_path);
-    CHECK(connect(fd, (const struct sockaddr *)&server_address,
-                  sizeof(server_address)));
-    return fd;
 }
 
 static _Noreturn void run_client(int listener)
@@ -348,13 +348,15 @@ static _Noreturn void run_client(int listener)
     become(CLIENT);
     CHECK(close(listener));    // a client needs only the name
 
-    int first = connect_as("first");
-    wait_at(first);    // until bob has accepted
+    int first = CHECK(socket(AF_UNIX, SOCK_STREAM, 0));
+    connect_to("first", first, &server_address);
+    wait_for_turn(first);    // until bob has accepted
     ask_kernel("first", first);
-    pass_on(first);
+    give_turn(first);
 
-    wait_at(first);    // until bob has called listen()
-    int second = connect_as("second");
+    wait_for_turn(first);    // until bob has called listen()
+    int second = CHECK(socket(AF_UNIX, SOCK_STREAM, 0));
+    connect_to("second", second, &server_address);
     ask_kernel("second", second);
     ask_kernel("first", first);
     _exit(EXIT_SUCCESS);
@@ -362,13 +364,13 @@ static _Noreturn void run_client(int listener)
 
 /* Each call on the listener is made by another process. All of them have it
  * from the parent. */
-static void other_side(void)
+static void listen_and_accept(void)
 {
     begin_as(PARENT);
     int listener = CHECK(socket(AF_UNIX, SOCK_STREAM, 0));
-    int bound = CHECK(bind(listener, (const struct sockaddr *)&server_address,
-                           sizeof(server_address)));
-    say("bind(listener, \"%s\") = %d", server_address.sun_path, bound);
+    say("bind(listener, \"%s\") ...", server_address.sun_path);
+    CHECK(bind(listener, (const struct sockaddr *)&server_address,
+               sizeof(server_address)));
 
     pid_t ann = CHECK(fork());
     if (ann == 0) {
@@ -410,7 +412,7 @@ static _Noreturn void run_child(int to_parent)
     _exit(EXIT_SUCCESS);
 }
 
-static void pairs(void)
+static void ask_at_pairs(void)
 {
     int sv[2];
     char byte;
@@ -437,7 +439,7 @@ static void pairs(void)
 }
 
 /* One process has all ends, so each pid that is known is its own. */
-static void five_questions(void)
+static void ask_five_times(void)
 {
     int sv[2];
 
@@ -448,9 +450,9 @@ static void five_questions(void)
     int dgram = CHECK(socket(AF_UNIX, SOCK_DGRAM, 0));
 
     ask_kernel("stream", stream);
-    connect_to(stream, &server_address);
+    connect_to("stream", stream, &server_address);
     ask_kernel("stream", stream);
-    connect_to(dgram, &dgram_address);
+    connect_to("dgram", dgram, &dgram_address);
     ask_kernel("dgram", dgram);
     make_pair("sv", SOCK_DGRAM, sv);
     ask_kernel("sv[0]", sv[0]);
@@ -473,14 +475,14 @@ int main(void)
     child_connects();
 
     step("A connection is sent to somebody else. Whom does the server see?");
-    passed_on();
+    send_connection();
 
     step("One process listens, another one accepts. Whom does a client see?");
-    other_side();
+    listen_and_accept();
 
     step("Who is at the other end of a pair?");
-    pairs();
+    ask_at_pairs();
 
     step("At which sockets is nothing known?");
-    five_questions();
+    ask_five_times();
 }
