@@ -419,7 +419,8 @@ static int try_to_open_for_writing(void)
     return pipe;
 }
 
-static void is_pipe_open(void)
+/* Is the open file of the server's answer still open anywhere? */
+static void say_whether_pipe_is_open(void)
 {
     int pipe = try_to_open_for_writing();
 
@@ -492,12 +493,12 @@ static void answer_on_its_way(void)
     open_server(&server);
     int ann = open_client(&server, "ann");
 
-    is_pipe_open();
+    say_whether_pipe_is_open();
     send_request("ann", ann, "pipe;");
     serve_round(&server);
-    is_pipe_open();
+    say_whether_pipe_is_open();
     hang_up("ann", ann);
-    is_pipe_open();
+    say_whether_pipe_is_open();
     serve_round(&server);
 
     close_server(&server);
@@ -515,7 +516,7 @@ static void nobody_to_answer(void)
     send_request("eve", eve, "pipe;");
     hang_up("eve", eve);
     serve_round(&server);
-    is_pipe_open();
+    say_whether_pipe_is_open();
 
     send_request("bob", bob, "today;");
     serve_round(&server);
@@ -572,9 +573,9 @@ static void one_does_not_read(void)
     role("server");
     int closed = drop(to_eve);
     say("close(%s) = %d", name_of(to_eve), closed);
-    is_pipe_open();
+    say_whether_pipe_is_open();
     hang_up("eve", eve);
-    is_pipe_open();
+    say_whether_pipe_is_open();
 
     CHECK(setrlimit(RLIMIT_NOFILE, &before));
     CHECK(close(bob));
