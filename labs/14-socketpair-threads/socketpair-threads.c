@@ -72,6 +72,8 @@ static int count_open(const int sv[2])
     for (int i = 0; i < 2; i++) {
         if (fcntl(sv[i], F_GETFD) != -1)
             count++;
+        else if (errno != EBADF)
+            fail("fcntl(F_GETFD)", __FILE__, __LINE__);
     }
     return count;
 }
