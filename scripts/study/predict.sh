@@ -37,7 +37,7 @@ instructions() {
     if [[ -n ${ORDER-} ]]; then
         cat <<END
 # In which order will lab $number print these lines? In each step, put them in
-# that order.
+# that order. There is only one right order: the lab makes sure of it.
 END
     else
         cat <<END
@@ -46,13 +46,17 @@ END
 #     = 0            nothing came, or it was done
 #     = -1 EAGAIN    it failed, with this error; = $error
 END
-        if_expected ' = [0-9]+ \["' '#     = [OK., ..]    these two buffers'
-        if_expected 'from ""|(name|accept)\(.*\) -> ""' '#     ""             no name'
+        if_expected ' = [0-9]+ \["' \
+            '#     = 4 ["OK", ".."]  two buffers; = OK, .. will do, = 4 will not'
+        if_expected '""' '#     ""             an empty text, or no name'
+        ! grep -qs 'write "waits"' "$suite/labs/$name/README.md" ||
+            echo '#     = waits        it never returns'
         if_expected '-> (exited|killed): ' \
             '#     = exited: 0    the process has ended by itself; or = killed: SIGKILL'
         cat <<END
-# Lines in a row that have become the same are one line here. If you think that
-# the lab prints such a line several times, copy it, with a result each time.
+# Lines that follow each other and differ only in their results are one line
+# here. Do you think that the lab prints several? Then copy the line, and write
+# one result into each.
 END
         if_expected '\) -> ' '# Where the lab prints -> you may find = here: both are the same.'
         if_expected '^~' '# In a line that begins with ~ leave # as it is: it is measured.'
@@ -85,7 +89,7 @@ say_handed_out() {
         return
     fi
     echo "$shown: steps to predict: $1"
-    echo "next: read labs/$name/README.md up to \"Break it\","
+    echo "next: read labs/$name/README.md up to \"Mend it\","
     echo "      but do not run the lab yet: \"Run\" says how to read the lines;"
     echo '      fill in the sheet, and type this again'
 }
@@ -138,7 +142,8 @@ differences() {
 
 # In 80 columns; what is left of a line stands below its result.
 fold_lines() {
-    sed "$1" | fold -s -w 80 | sed -E '/^(you:   |it is: |       )/!s/^/            /'
+    sed "$1; s/ = -1 E/\x01/" | fold -s -w 80 |
+        sed -E '/^(you:   |it is: |       )/!s/^/            /; s/\x01/ = -1 E/'
 }
 
 # Shows step $1, on which the verdict is $2.
@@ -148,7 +153,7 @@ show_step() {
     case $2 in
         right) echo '        as predicted' ;;
         'right short')
-            echo '        as predicted; as it is printed:'
+            echo '        as predicted, in the words of the lab:'
             sheet is "$1" "$work/is" "$paper" | fold_lines 's/^/        /'
             ;;
         open) echo '        not predicted yet' ;;
@@ -165,7 +170,7 @@ say_next() {
     if (($1 > 0)); then
         echo "next: predict the other steps, too, and type this again"
     else
-        echo "next: labs/$name/answers.md says why"
+        echo "next: labs/$name/answers.md, as far as \"Often said\", says why"
     fi
 }
 

@@ -68,7 +68,7 @@ first_items() {
 @test "each page has the same sections, and none is empty" {
     for readme in labs/*/README.md; do
         lab=$(dirname "$readme")
-        same '## Predict ## Run ## Break it ## Build it' "$(sections "$readme")" "$readme"
+        same '## Predict ## Run ## Mend it ## Break it ## Build it' "$(sections "$readme")" "$readme"
         same '## Often said ## What the edits do ## Build it ## Remember ## See also' \
             "$(sections "$lab/answers.md")" "$lab/answers.md"
     done
