@@ -599,9 +599,8 @@ static void need_namespaces(void)
     if (refused)
         refused = try_namespaces();
     if (refused)
-        skip("this lab needs user namespaces, and may not make any here: "
-             "try a machine where `unshare --user --net --pid true` works, or "
-             "run it in a directory of your own");
+        skip("user namespaces are not allowed here (`unshare --user --net "
+             "--pid true` fails), or do not lead into this directory");
 }
 
 int main(void)

@@ -458,9 +458,8 @@ static void need_mounts(void)
         refused = try_mounts();
     remove_files();
     if (refused)
-        skip("this lab mounts in a user namespace, and may not do so here: "
-             "try a machine where `unshare --user --mount true` works, or run "
-             "it in a directory of your own");
+        skip("mounts in a user namespace are not allowed here (`unshare --user "
+             "--mount true` fails), or do not lead into this directory");
 }
 
 int main(void)
