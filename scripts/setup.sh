@@ -5,7 +5,7 @@
 #
 # Installs what 'make check' needs, with the system's package manager, as root
 # or through sudo; with --dev also what 'make check-all' needs. --check only
-# says what is missing. Where nothing is missing, it does nothing.
+# says what is missing. Where nothing is missing, it only says so.
 # It is plain sh, because bash may be what is missing.
 #
 # Exit status: 0 if nothing is missing now; 1 if something is; 2 wrong usage.
@@ -115,8 +115,14 @@ for candidate in apt-get dnf pacman zypper apk; do
     fi
 done
 
+# Says that all is there; --check says only what is missing.
+all_is_there() {
+    [ -n "$check" ] || echo 'setup.sh: nothing is missing'
+    exit 0
+}
+
 wanted=$(missing)
-[ -n "$wanted" ] || exit 0
+[ -n "$wanted" ] || all_is_there
 names=$(echo "$wanted" | sed 's/ .*//' | on_one_line)
 packages=$(echo "$wanted" | sed 's/.* //; /^-$/d' | tr '+' '\n' | sort -u |
     on_one_line)
@@ -149,3 +155,4 @@ if [ -n "$wanted" ]; then
         "see what $manager said" >&2
     exit 1
 fi
+all_is_there

@@ -56,14 +56,16 @@ forget() {
         LC_ALL=C passes setup_sh
         said "called: $expected"
         passes setup_sh
-        [[ -z $output ]]
+        [[ $output == 'setup.sh: nothing is missing' ]]
         forget
     done
 }
 
-@test "where nothing is missing, nothing is said and nothing done" {
+@test "where nothing is missing, nothing is done" {
     pretend apt-get bats
     passes setup_sh
+    [[ $output == 'setup.sh: nothing is missing' ]]
+    passes setup_sh --check
     [[ -z $output ]]
     forget
 }
