@@ -108,7 +108,7 @@ explain() {
 say_next() {
     local lab found=
     if [[ -n ${STEP-} ]]; then
-        echo "next: labs/$name/README.md, or another step"
+        echo "next: labs/$name/README.md, and make predict-$number"
         return
     fi
     for lab in "$suite"/labs/[0-9]*/; do

@@ -93,7 +93,7 @@ show() {
         if [[ $line =~ ^([0-9]+)\.\  ]]; then
             current=${BASH_REMATCH[1]}
         fi
-        [[ -z ${STEP-} || $current == "$STEP" ]] || continue
+        [[ -z ${STEP-} || ($current == "$STEP" && -n $line) ]] || continue
         word=${line%%[^a-zA-Z0-9_~-]*}
         if [[ -n $plain || -z $line ]]; then
             printf '%s\n' "$line"

@@ -138,7 +138,7 @@ show() {
     found=$(search "$1" 1)
     (($(wc -l <<<"$found") <= most)) || found=$(search "$1" 2)
     printf '%s\n\nnext: %s\n' "$found" \
-        'another word beside it finds less; ALL=1 shows all'
+        "to find less, add a word: WHAT=\"$what ...\"; ALL=1 shows all"
 }
 
 # The words of the labs that have $1 in them, or that one might have meant: they
@@ -189,7 +189,7 @@ main() {
         close=$(near "$what")
         [[ -z $close ]] || close="; near: $close"
         ((${#words[@]} < 2)) ||
-            close+='; leave out names and numbers, or try one word of it'
+            close+='; try one of these words alone, and no names or numbers'
         echo "find.sh: nothing in the labs has \"$1\"$close" >&2
         exit 1
     }

@@ -126,7 +126,8 @@ hand_out() {
     echo
     echo "next: there is one fault in $shown;"
     echo "      mend it there, and type make mend-$number (HINT=1 helps)."
-    echo '      It is mended when it prints what is expected, to the letter.'
+    echo '      It may take several lines. It is mended when the program prints'
+    echo '      what is expected, to the letter.'
 }
 
 # Was nothing changed in $1 since it was handed out?
@@ -254,7 +255,7 @@ hint_edit() {
     if ((HINT == 2)); then
         sed 's/^\*\*Edit [0-9]*\.\*\* //; /^$/d' "$work/$edit.question"
         echo
-        echo 'next: HINT=3 shows it'
+        echo 'next: HINT=3 shows the lines that were changed'
     else
         echo 'Lines with - were taken out of the program, those with + put in:'
         diff -U 3 --label "labs/$name/$slug.c" --label "$shown" \

@@ -141,7 +141,7 @@ main() {
             "$(field ${handed[$lab]+"${handed[$lab]}" "${mended[$lab]-0}"})"
     done
     echo
-    ((others == 0)) || printf 'labs not begun: %s\n\n' "$others"
+    ((others == 0)) || printf 'labs not begun: %s of %s\n\n' "$others" "${#labs[@]}"
     if ((${#damaged[@]} > 0)); then
         printf 'progress.sh: work/%s: damaged; repair it, or rename it\n' \
             "${damaged[@]}" >&2

@@ -216,7 +216,7 @@ END
 @test "find: what to try if a line of a log finds nothing" {
     plant_items
     fails make -s find WHAT='Cannot find unit of PID 1234'
-    said '"Cannot find unit of PID 1234"; leave out names and numbers, or try one word'
+    said '"Cannot find unit of PID 1234"; try one of these words alone'
     fails make -s find WHAT=nowhere
     [[ $output != *'leave out'* ]]
 }
@@ -233,7 +233,7 @@ Lab 90, 2. Who is in the backlog?\nbob       recv(sv[0]) = -1 EAGAIN\n'
 The answers:
 labs/90-new/answers.md, step 1, 2
 
-next: another word beside it finds less; ALL=1 shows all' ]]
+next: to find less, add a word: WHAT="recv ..."; ALL=1 shows all' ]]
     passes make -s find WHAT=recv ALL=1
     [[ $output == "$evidence"$'\nlabs/90-new/answers.md:\n1. **Nobody'* ]]
     said $'   Line 60.\n'

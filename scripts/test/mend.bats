@@ -90,7 +90,7 @@ one_line() {
     plant_faults
     sed -i 's/^.*say("again = 1");/\n&\n/' labs/90-planted/planted.c
     EDIT=2 passes mend
-    said 'It is mended when it prints what is expected, to the letter.'
+    said 'It is mended when the program prints'
     fails grep -q again "$file"
     cmp "$file" <(cat -s "$file")
 }
@@ -302,7 +302,7 @@ one_line() {
 
 '* && $output != *polite* ]]
     HINT=2 passes mend
-    [[ $output == $'It says\n`nothing` again.\n\nnext: HINT=3 shows it' ]]
+    [[ $output == $'It says\n`nothing` again.\n\nnext: HINT=3 shows the lines that were changed' ]]
     HINT=3 passes mend
     said '+++ work/90-planted/planted.c'
     said '-    say("again = 1");'

@@ -33,7 +33,7 @@ says_of() {
     passes make -s progress
     says_of 90 ''
     says_of 91 ''
-    said 'labs not begun: 2'
+    said 'labs not begun: 2 of 2'
     said 'next: make predict-90'
     [[ ! -e work ]]
 }
