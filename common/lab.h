@@ -7,12 +7,12 @@
  *     say_measured(fmt, ..) the same, with figures that differ on each run: the
  *                           line begins with ~, and no figure in it is judged
  *     CHECK(call)           the call's result; if it is -1, the lab ends here
- *     check(result, ...)    what CHECK does, with a result that one has already
+ *     check(result, ...)    like CHECK, for a result that one has already
  *     CHECK_PTHREAD(call)   the same for a call that returns its error
  *     RESULT(call, error)   the result as text: "3", or "-1 EAGAIN" if the call
  *                           failed with just that error; any other ends the lab
  *     error_name(error)     "EAGAIN" for the number EAGAIN
- *     reap(child)           wait for a child, and insist that it succeeded
+ *     reap(child)           wait for a child; if it has failed, the lab ends here
  *     skip(reason)          this machine cannot show what the lab is about
  *     need_proc()           skip the lab if there is no /proc
  *     need_own_directory()  skip the lab if it may not make files here
