@@ -357,8 +357,9 @@ static void join_messages(void)
     play_with_child(sides, 2);
     end_child(&sides[0]);
     end_child(&sides[1]);
+    double apart = median(&sides[0]) * (double)SINGLE;
     say_measured("ratio: one trip joined is %.2f times %d trips apart",
-                 median(&sides[1]) / (SINGLE * median(&sides[0])), SINGLE);
+                 median(&sides[1]) / apart, SINGLE);
 }
 
 int main(void)

@@ -212,7 +212,7 @@ static void say_trips(const struct trip *trips)
         }
         of_loops += (double)trips[i].time;
     }
-    double by_loops = of_loops / LOOPS;
+    double by_loops = of_loops / (double)LOOPS;
     double by_answers = of_answers / answers;
 
     say("loops: %d, sent: %d messages, -1 EPIPE: %d times", LOOPS, sent,
