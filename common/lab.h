@@ -12,7 +12,7 @@
  *     RESULT(call, error)   the result as text: "3", or "-1 EAGAIN" if the call
  *                           failed with just that error; any other ends the lab
  *     error_name(error)     "EAGAIN" for the number EAGAIN
- *     reap(child)           wait for a child; if it has failed, the lab ends here
+ *     reap(child)           wait for a child; if it failed, the lab ends
  *     skip(reason)          this machine cannot show what the lab is about
  *     need_proc()           skip the lab if there is no /proc
  *     need_own_directory()  skip the lab if it may not make files here
