@@ -188,8 +188,11 @@ main() {
     show "$(pattern "$what")" || show "$(patterns "${words[@]}")" || {
         close=$(near "$what")
         [[ -z $close ]] || close="; near: $close"
-        ((${#words[@]} < 2)) ||
+        if [[ $what =~ ^u_(str|dgr|seq) ]]; then
+            close='; but see "A column of ss" in labs/problems.md'
+        elif ((${#words[@]} > 1)); then
             close+='; try one of these words alone, and no names or numbers'
+        fi
         echo "find.sh: nothing in the labs has \"$1\"$close" >&2
         exit 1
     }

@@ -219,6 +219,8 @@ END
     said '"Cannot find unit of PID 1234"; try one of these words alone'
     fails make -s find WHAT=nowhere
     [[ $output != *'leave out'* ]]
+    fails make -s find WHAT='u_str LISTEN 129 128 /run/app.sock 4711 * 0'
+    said '0"; but see "A column of ss" in labs/problems.md'
 }
 
 @test "find: of much, only the places of the answers, then of the evidence" {
