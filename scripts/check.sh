@@ -195,7 +195,7 @@ main() {
     [[ ! -e $expected ]] || wanted=$(masked "$expected")
     why=$(complaint "$status")
     if [[ -z $why ]]; then
-        verdict ok "$title${STEP:+, all its steps}"
+        verdict ok "$title${STEP:+ (all steps were compared)}"
         [[ -z $live ]] || say_next
         exit 0
     fi

@@ -126,7 +126,7 @@ problems() {
 show() {
     local found rows
     rows=$(problems "$1")
-    [[ -z $rows ]] || printf '%s\n\n' "$rows"
+    [[ -z $rows ]] || printf 'In labs/problems.md:\n%s\n\n' "$rows"
     found=$(search "$1") || {
         [[ -n $rows ]]
         return

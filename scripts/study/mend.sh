@@ -165,8 +165,8 @@ judge() {
     is_mended "$file" || status=$?
     if ((status == 0)); then
         echo "ok - $title: mended"
-        echo "next: make mend-$number AGAIN=1 (another fault)"
-        echo "      make shake-$number MENDED=1 (was it luck? this needs strace)"
+        echo "next: make mend-$number AGAIN=1 (another fault), or \"Break it\" in"
+        echo "      labs/$name/README.md; make shake-$number MENDED=1 (was it luck?)"
         exit 0
     elif [[ -n $found ]]; then
         cat "$work/said"

@@ -43,7 +43,7 @@ END
         cat <<END
 # What will lab $number print? Put a result in the place of each ?, as in
 #     = 3 "red"      these three bytes came; = red or = 3 will do
-#     = 0            nothing came, or it was done
+#     = 0            nothing came, it was done, or end of file
 #     = -1 EAGAIN    it failed, with this error; = $error
 END
         if_expected ' = [0-9]+ \["' \
@@ -54,9 +54,9 @@ END
         if_expected '-> (exited|killed): ' \
             '#     = exited: 0    the process has ended by itself; or = killed: SIGKILL'
         cat <<END
-# Lines that follow each other and differ only in their results are one line
-# here. Do you think that the lab prints several? Then copy the line, and write
-# one result into each.
+# Lines in a row that are the same, or differ only in their results, are one
+# line here. Do you think that the lab prints several? Then copy the line, and
+# write one result into each, also the 0 of an end of file.
 END
         if_expected '\) -> ' '# Where the lab prints -> you may find = here: both are the same.'
         if_expected '^~' '# In a line that begins with ~ leave # as it is: it is measured.'

@@ -180,7 +180,7 @@ load helper
     STEP=2 passes scripts/check.sh --live build/90-planted
     said $'2. Why?\nc\n'
     [[ $output != *Who* && $output != *How* ]]
-    said $'ok - 90 planted, all its steps\nnext: labs/90-planted/README.md, and make predict-90'
+    said $'ok - 90 planted (all steps were compared)\nnext: labs/90-planted/README.md, and make predict-90'
     sed -i s/e/x/ "$box/said"
     STEP=2 yields 1 scripts/check.sh --live build/90-planted
     STEP=4 yields 2 scripts/check.sh --live build/90-planted

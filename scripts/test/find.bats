@@ -142,7 +142,7 @@ END
     said $'\n- connect(): The queue is full. Lab 90, step 1.\n\nLab 90, 1. '
     [[ $output != *'100 %'* ]]
     passes make -s find WHAT=leaks
-    [[ $output == '- 100 % of them: Nobody has closed them. Lab 90, step 2.' ]]
+    [[ $output == $'In labs/problems.md:\n- 100 % of them: Nobody has closed them. Lab 90, step 2.' ]]
 }
 
 # A page with one row and two items, of which one is longer than a line.
@@ -168,11 +168,11 @@ END
 @test "find: the items of the list that no lab shows" {
     plant_items
     passes make -s find WHAT='shared folder'
-    [[ $output == '- Input/output error (5, EIO) from a shared folder: the folder cannot do it.
+    [[ $output == $'In labs/problems.md:\n- Input/output error (5, EIO) from a shared folder: the folder cannot do it.
   (no lab shows it)' ]]
     for what in EIO 5 'input/output error'; do
         passes make -s find WHAT="$what"
-        [[ $output == $'EIO is error 5: '*$'\n\n- Input/output error (5, EIO)'* ]]
+        [[ $output == $'EIO is error 5: '*$'\n\nIn labs/problems.md:\n- Input/output error (5, EIO)'* ]]
     done
     passes make -s find WHAT=folder
     [[ $output != *'no item'* && $output != *Host* ]]
@@ -191,7 +191,7 @@ END
     printf '3. Only 7 %% are left.\n' >>labs/91-old/answers.md
     for what in '100%' '100 %' '100% cpu' '110 %'; do
         passes make -s find WHAT="$what"
-        [[ $output == '- 100 % CPU since'* ]]
+        [[ $output == $'In labs/problems.md:\n- 100 % CPU since'* ]]
     done
     for what in '7%' '7 %'; do
         passes make -s find WHAT="$what"
@@ -203,7 +203,7 @@ END
     plant_items
     for what in resta restart 'was restart' 'cpu restart' folde; do
         passes make -s find WHAT="$what"
-        [[ $output == '- '* ]]
+        [[ $output == $'In labs/problems.md:\n- '* ]]
     done
     for what in rest started fold; do
         fails make -s find WHAT="$what"
