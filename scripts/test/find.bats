@@ -177,7 +177,7 @@ END
     passes make -s find WHAT=folder
     [[ $output != *'no item'* && $output != *Host* ]]
     passes make -s find WHAT=knows
-    [[ $output == '- Host is down (112, EHOSTDOWN) from connect(): who knows? (no lab shows it)' ]]
+    [[ $output == $'In labs/problems.md:\n- Host is down (112, EHOSTDOWN) from connect(): who knows? (no lab shows it)' ]]
 }
 
 @test "find: a row without the targets of its links" {
