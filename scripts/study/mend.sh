@@ -165,6 +165,8 @@ judge() {
     is_mended "$file" || status=$?
     if ((status == 0)); then
         echo "ok - $title: mended"
+        echo "It prints what is expected. Is all of it right? Compare it with"
+        echo "labs/$name/$slug.c."
         echo "next: make mend-$number AGAIN=1 (another fault), or \"Break it\" in"
         echo "      labs/$name/README.md; make shake-$number MENDED=1 (was it luck?)"
         exit 0

@@ -50,7 +50,7 @@ END
             '#     = 4 ["OK", ".."]  two buffers; = OK, .. will do, = 4 will not'
         if_expected '""' '#     ""             an empty text, or no name'
         ! grep -qs 'write "waits"' "$suite/labs/$name/README.md" ||
-            echo '#     = waits        it never returns'
+            echo '#     = waits        it never returns; leave the ? in the lines after it'
         if_expected '-> (exited|killed): ' \
             '#     = exited: 0    the process has ended by itself; or = killed: SIGKILL'
         cat <<END
