@@ -187,7 +187,7 @@ main() {
     fi
     "$scripts/run.sh" ${live:+"$live"} --keep "$work" "$1" || status=$?
     if ((status == 77)); then
-        [[ -z $live ]] || echo "skipped - $title"
+        [[ -z $live ]] || echo "skipped - $title (it would print expected/$name.txt)"
         [[ -n $live ]] || echo "1..0 # SKIP $title: $(head -n 1 "$work/err")"
         exit 77
     fi
