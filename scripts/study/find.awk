@@ -1,25 +1,14 @@
 # find.awk -- the evidence that has what is wanted, and the answers to it
 #
-# usage: WANTED=... awk [-v places=1] -f find.awk expected/*.txt labs/*/*.md
+# usage: WANTED=... awk [-v places=1] -f wanted.awk -f find.awk \
+#            expected/*.txt labs/*/*.md
 #
-# WANTED is a pattern in small letters, or several, each on a line of its own:
-# then all of them have to be in the same line, answer or paragraph. Prints the
+# What is wanted has to be in one line, answer or paragraph. Prints the
 # lines of evidence under their questions, then the answers to these questions,
 # and the other answers that have what is wanted. If there is nothing of these,
 # prints the paragraphs that have it. Fails if there are none, either. With
 # places=1 it does not print answers and paragraphs, but only where they are,
 # and with places=2 no evidence, either.
-
-function has_wanted(words,    i) {
-    gsub(/[`*]/, "", words)
-    gsub(/[ \t\n]+/, " ", words)
-    gsub(/ %/, "%", words)
-    words = tolower(words)
-    for (i = 1; i <= patterns; i++)
-        if (words !~ pattern[i])
-            return 0
-    return 1
-}
 
 # A question, once, and a line of evidence, once below it.
 function show_evidence(line) {
@@ -56,8 +45,6 @@ function end_of_part() {
     }
     part = step = ""
 }
-
-BEGIN { patterns = split(ENVIRON["WANTED"], pattern, "\n") }
 
 FNR == 1 {
     end_of_part()

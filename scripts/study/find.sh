@@ -8,8 +8,9 @@
 # its number, its text or some words of it, or as a log has it, with more
 # around. Several words are a phrase; if no place has it, all of them have to be
 # in one place. First come the rows and items of labs/problems.md that fit. If
-# there is nothing, says what is near, and what to try. If there is much, it is
-# the lines of evidence, and of the answers only where they are, but for ALL=1.
+# there is nothing, says what is near, and what to try. If there is much, of the
+# answers it says only where they are, and so of the evidence, if that is still
+# too much; but for ALL=1.
 #
 # Exit status: 0 found; 1 not found; 2 for wrong usage.
 set -euo pipefail
@@ -77,8 +78,8 @@ patterns() {
 }
 
 search() {
-    WANTED=$1 awk -v places="${2-}" -f "$scripts/study/find.awk" \
-        expected/*.txt labs/*/*.md
+    WANTED=$1 awk -v places="${2-}" -f "$scripts/study/wanted.awk" \
+        -f "$scripts/study/find.awk" expected/*.txt labs/*/*.md
 }
 
 # The rows of labs/problems.md that have the patterns $1, or stand below a heading
@@ -89,37 +90,10 @@ problems() {
     local patterns
     [[ -e labs/problems.md ]] || return 0
     patterns=$(sed -E 's/([a-z]{5})([|)])/\1[a-z]*\2/g' <<<"$1")
-    sed -E 's/\[([^]]*)\]\([^)]*\)/\1/g' labs/problems.md | WANTED=$patterns awk '
-        function show_if_wanted(row, words,    i) {
-            gsub(/[`*]/, "", words)
-            gsub(/ %/, "%", words)
-            words = tolower(words)
-            for (i = 1; i <= patterns; i++)
-                if (words !~ pattern[i])
-                    return
-            gsub(/`/, "", row)
-            print "- " row
-        }
-        function end_of_item() {
-            if (item != "")
-                show_if_wanted(item " (no lab shows it)", item)
-            item = ""
-        }
-        BEGIN { patterns = split(ENVIRON["WANTED"], pattern, "\n") }
-        item != "" && /^ / { sub(/^ */, " "); item = item $0; next }
-        { end_of_item() }
-        /^- / { item = substr($0, 3) }
-        /^#/ { heading = $0 }
-        /^\| / && !/\| shown by \|$/ {
-            gsub(/^\| | \|$/, "")
-            split($0, cell, / \| /)
-            sub(/[^.)]$/, "&.", cell[2])
-            sub(/^l/, "L", cell[3])
-            sub(/: `.*/, ".", cell[3])
-            show_if_wanted(cell[1] ": " cell[2] " " cell[3],
-                heading " " cell[1] " " cell[2])
-        }
-        END { end_of_item() }' | fold -s -w 78 | sed 's/ *$//; s/^[^-]/  &/'
+    sed -E 's/\[([^]]*)\]\([^)]*\)/\1/g' labs/problems.md |
+        WANTED=$patterns awk -f "$scripts/study/wanted.awk" \
+            -f "$scripts/study/problems.awk" |
+        fold -s -w 78 | sed 's/ *$//; s/^[^-]/  &/'
 }
 
 # Prints what was found for the patterns $1. Fails if that is nothing.
