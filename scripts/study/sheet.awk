@@ -171,6 +171,8 @@ function read_step(step,    i, j, n, line, taken) {
                 break
         if (j <= count[step]) {
             taken[j] = 1
+            if (plain(line[i]) != plain(evidence[step, j]))
+                short[step] = 1
             line[i] = evidence[step, j]
         }
         lines["you", step] = lines["you", step] line[i] "\n"
@@ -239,7 +241,7 @@ function verdict(step,    sheet) {
         return "open"
     if (lines["you", step] != lines["is", step])
         return "wrong"
-    return plain(sheet) == plain(lines["is", step]) ? "right" : "right short"
+    return step in short ? "right short" : "right"
 }
 
 FNR == 1 {

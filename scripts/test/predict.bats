@@ -256,6 +256,16 @@ it is:  bob       recv() = 2 "hi"
         bob       recv() = 0 ""'
 }
 
+@test "the sign, and EOF for 0, do not make a right step short" {
+    plant_steps
+    printf '%s\n' '' '4. Whose?' 'bob       getname(x) -> own' 'bob       getname(y) -> own' \
+        'bob       read() = 0' 'bob       recv() = 1' >>"$box/said"
+    cp "$box/said" expected/90-planted.txt
+    fill_in 's/ -> / = /; s/= 0$/= EOF/'
+    passes predict
+    said $'4. Whose?\n        as predicted\n'
+}
+
 @test "the quotes of a text and the case of an error do not matter" {
     plant_steps
     printf '%s\n' '' '4. Which?' 'bob       user: "guest", room: 5' \
