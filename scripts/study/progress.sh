@@ -3,9 +3,9 @@
 #
 # usage: scripts/study/progress.sh
 #
-# Prints a line for each lab that was begun: how many steps its sheets in work/ (see
-# predict.sh) predict as expected/ has them, and how many of the programs to
-# mend that are there (work/NN-slug/*slug*.c, see mend.sh) print what is
+# Prints a line for each lab that was begun: how many steps its sheets in work/
+# (see predict.sh) predict as expected/ has them, and how many of the programs
+# to mend that are there (work/NN-slug/*slug*.c, see mend.sh) print what is
 # expected. These files are all that is known of a student; none is written.
 #
 # Exit status: 0; 1 if a sheet cannot be read; 2 for wrong usage.
