@@ -83,9 +83,10 @@ search() {
 }
 
 # The rows of labs/problems.md that have the patterns $1, or stand below a heading
-# that has them: what one sees, why, and the lab that shows it. The items of its
-# list, which have no lab, are found in the same way. A word of five letters or
-# more may go on here: "restart" finds "restarted".
+# that has them: what one sees, why, and the lab that shows it; before the rows
+# of such a heading, how to tell which of them is meant. The items of its list,
+# which have no lab, are found in the same way. A word of five letters or more
+# may go on here: "restart" finds "restarted".
 problems() {
     local patterns
     [[ -e labs/problems.md ]] || return 0

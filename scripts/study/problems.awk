@@ -4,7 +4,8 @@
 #
 # PAGE is the page without the targets of its links. Prints a line for each row
 # that fits, or stands below a heading that does: what one sees, why, and the
-# lab that shows it; and for each item of the list, which has no lab.
+# lab that shows it; before the rows of such a heading, how to tell which of
+# them is meant; and each item (-) that fits of the list, which has no lab.
 
 function show_if_wanted(row, words) {
     if (!has_wanted(words))
@@ -13,17 +14,19 @@ function show_if_wanted(row, words) {
     print "- " row
 }
 
-function end_of_item() {
-    if (item != "")
-        show_if_wanted(item " (no lab shows it)", item)
-    item = ""
+function end_of_text() {
+    if (text ~ /^- /)
+        show_if_wanted(substr(text, 3) " (no lab shows it)", text)
+    else if (text != "")
+        show_if_wanted(text, heading)
+    text = ""
 }
 
-item != "" && /^ / { sub(/^ */, " "); item = item $0; next }
+/^$/ { end_of_text(); next }
 
-{ end_of_item() }
+/^[-*] / { end_of_text(); text = $0; sub(/^\* /, "", text); next }
 
-/^- / { item = substr($0, 3) }
+/^[^#|]/ { sub(/^ */, ""); text = text (text == "" ? "" : " ") $0 }
 
 /^#/ { heading = $0 }
 
@@ -37,4 +40,4 @@ item != "" && /^ / { sub(/^ */, " "); item = item $0; next }
         heading " " cell[1] " " cell[2])
 }
 
-END { end_of_item() }
+END { end_of_text() }

@@ -165,6 +165,27 @@ The folder is no item.
 END
 }
 
+@test "find: how to tell which row it is, before the rows of a heading" {
+    plant_pages
+    cat >labs/problems.md <<END
+### Try again (11, EAGAIN)
+
+Which row is yours? Type
+\`ss\`.
+
+* There is a line:
+  see the row.
+
+| when | why | shown by |
+|---|---|---|
+| \`connect()\` | The queue is full. | [lab 90](90-new/answers.md), step 1: \`EAGAIN\` |
+END
+    passes make -s find WHAT=EAGAIN
+    said $'labs/problems.md:\n- Which row is yours? Type ss.\n- There is a line: see the row.\n- connect(): The queue is full.'
+    passes make -s find WHAT='connect queue'
+    [[ $output == $'In labs/problems.md:\n- connect(): The queue is full. Lab 90, step 1.' ]]
+}
+
 @test "find: the items of the list that no lab shows" {
     plant_items
     passes make -s find WHAT='shared folder'
