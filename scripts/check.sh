@@ -114,7 +114,8 @@ say_next() {
     for lab in "$suite"/labs/[0-9]*/; do
         lab=$(basename -- "$lab")
         if [[ -n $found ]]; then
-            echo "next: labs/$name/answers.md, then labs/$lab/README.md"
+            echo "next: labs/$name/answers.md,"
+            echo "      then labs/$lab/README.md"
             return
         fi
         [[ $lab != "$name" ]] || found=yes

@@ -250,7 +250,7 @@ static void send_slowly(int fd, const char *bytes)
     for (const char *byte = bytes; *byte != '\0'; byte++) {
         int dots = CHECK(recv(fd, &dot, 1, 0));
         if (dots == 0)
-            return;    // only in edit 1: the receiver has given up
+            return;    // the receiver has given up
         CHECK(send(fd, byte, 1, 0));
     }
     CHECK(recv(fd, &dot, 1, 0));

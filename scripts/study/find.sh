@@ -7,10 +7,11 @@
 # step, then the answers that explain them. An error may be given by its name,
 # its number, its text or some words of it, or as a log has it, with more
 # around. Several words are a phrase; if no place has it, all of them have to be
-# in one place. First come the rows and items of labs/problems.md that fit. If
-# there is nothing, says what is near, and what to try. If there is much, of the
-# answers it says only where they are, and so of the evidence, if that is still
-# too much; but for ALL=1.
+# in one place; if none has, the longest part that labs/problems.md has counts.
+# First come the rows and items of labs/problems.md that fit. If there is nothing,
+# says what is near, and what to try. If there is much, of the answers it says
+# only where they are, and so of the evidence, if that is still too much; but for
+# ALL=1.
 #
 # Exit status: 0 found; 1 not found; 2 for wrong usage.
 set -euo pipefail
@@ -116,6 +117,17 @@ show() {
         "to find less, add a word: WHAT=\"$what ...\"; ALL=1 shows all"
 }
 
+# The same for the longest part of the line $1 of a log that is in
+# labs/problems.md: the names and numbers round it are those of one machine.
+show_part() {
+    local part
+    [[ -e labs/problems.md ]] || return 1
+    part=$(WANTED=$1 awk -f "$scripts/study/longest.awk" labs/problems.md)
+    [[ -n $part ]] || return 1
+    printf 'Nothing has all of this. What has "%s":\n\n' "$part"
+    show "$(pattern "$part" | sed 's/ /[^a-z0-9_]+/g')"
+}
+
 # The words of the labs that have $1 in them, or that one might have meant: they
 # begin in the same way, and take two changes of a letter or less.
 near() {
@@ -160,13 +172,14 @@ main() {
         awk -F '\t' '{ print $1 " is error " $2 ": " $3 } END { print "" }' \
             <<<"$meant"
     read -r -a words <<<"$what"
-    show "$(pattern "$what")" || show "$(patterns "${words[@]}")" || {
+    show "$(pattern "$what")" || show "$(patterns "${words[@]}")" ||
+        show_part "$what" || {
         close=$(near "$what")
         [[ -z $close ]] || close="; near: $close"
         if [[ $what =~ ^u_(str|dgr|seq) ]]; then
             close='; but see "A column of ss" in labs/problems.md'
         elif ((${#words[@]} > 1)); then
-            close+='; try one of these words alone, and no names or numbers'
+            close+='; try fewer of these words, and no names or numbers'
         fi
         echo "find.sh: nothing in the labs has \"$1\"$close" >&2
         exit 1

@@ -47,7 +47,7 @@ END
 #     = -1 EAGAIN    it failed, with this error; = $error
 END
         if_expected ' = [0-9]+ \["' \
-            '#     = 4 ["OK", ".."]  two buffers; = OK, .. will do, = 4 will not'
+            '#     = 5 ["red", "no"]  two buffers; = red, no will do, = 5 will not'
         if_expected '""' '#     ""             an empty text, or no name'
         ! grep -qs 'write "waits"' "$suite/labs/$name/README.md" ||
             echo '#     = waits        it never returns; leave the ? in the lines after it'

@@ -237,11 +237,20 @@ END
 @test "find: what to try if a line of a log finds nothing" {
     plant_items
     fails make -s find WHAT='Cannot find unit of PID 1234'
-    said '"Cannot find unit of PID 1234"; try one of these words alone'
+    said '"Cannot find unit of PID 1234"; try fewer of these words'
     fails make -s find WHAT=nowhere
     [[ $output != *'leave out'* ]]
     fails make -s find WHAT='u_str LISTEN 129 128 /run/app.sock 4711 * 0'
     said '0"; but see "A column of ss" in labs/problems.md'
+}
+
+@test "find: of a line of a log, the longest part that the page of problems has" {
+    plant_items
+    passes make -s find WHAT='[warn] the shared_FOLDER - the folder (cannot) do 7'
+    [[ $output == $'Nothing has all of this. What has "the folder cannot do":\n\nIn labs/problems.md:\n- Input/output error'* ]]
+    for what in '[warn] cpu since it' 'folder, the cannot'; do
+        fails make -s find WHAT="$what"
+    done
 }
 
 @test "find: of much, only the places of the answers, then of the evidence" {

@@ -288,7 +288,7 @@ it is:  bob       recv() = 2 "hi"
         >>"$box/said"
     cp "$box/said" expected/90-planted.txt
     passes predict
-    grep -qxF '#     = 4 ["OK", ".."]  two buffers; = OK, .. will do, = 4 will not' "$paper"
+    grep -qxF '#     = 5 ["red", "no"]  two buffers; = red, no will do, = 5 will not' "$paper"
     for list in '["OK..", "no"]' '[OK.., no]' '4 OK.., no'; do
         fill_in "s/= 4 .*\]/= $list/"
         passes predict
