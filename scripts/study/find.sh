@@ -32,6 +32,7 @@ errors() {
 
 # The lines of $errors that $1 means. If a text is in $1, with more around, it
 # is the longest one: "No such device" is in "No such device or address", too.
+# Python says "[Errno 2]", and Rust "(os error 2)".
 meant_by() {
     words=$1 awk -F '\t' '
         BEGIN { words = ENVIRON["words"] }
@@ -40,6 +41,7 @@ meant_by() {
             line[NR] = $0
             number[NR] = $2
             if (words == tolower($1) || words == $2 "" || words == "-" $2 ||
+                words ~ ("(errno|os error)[ :=]*-?" $2 "([^0-9]|$)") ||
                 (words ~ / / && index(text, words)))
                 meant[$2] = found = 1
             else if (index(words, text) && length(text) > longest) {

@@ -191,7 +191,7 @@ END
     passes make -s find WHAT='shared folder'
     [[ $output == $'In labs/problems.md:\n- Input/output error (5, EIO) from a shared folder: the folder cannot do it.
   (no lab shows it)' ]]
-    for what in EIO 5 'input/output error'; do
+    for what in EIO 5 'input/output error' '[Errno 5] who?' 'os error 5)'; do
         passes make -s find WHAT="$what"
         [[ $output == $'EIO is error 5: '*$'\n\nIn labs/problems.md:\n- Input/output error (5, EIO)'* ]]
     done
