@@ -130,6 +130,17 @@ show_part() {
     show "$(pattern "$part" | sed 's/ /[^a-z0-9_]+/g')"
 }
 
+# Says how to see more, if $1 names an error among other words.
+show_more() {
+    local names
+    names=$(words=$1 awk '
+        ENVIRON["words"] ~ ("(^|[^a-z0-9_])" tolower($1) "([^a-z0-9_]|$)") {
+            print $1
+        }' <<<"$errors" | head -n 1)
+    [[ -z $names || $1 == "${names,,}" ]] ||
+        printf '\nnext: make find WHAT=%s\n' "$names"
+}
+
 # The words of the labs that have $1 in them, or that one might have meant: they
 # begin in the same way, and take two changes of a letter or less.
 near() {
@@ -174,8 +185,10 @@ main() {
         awk -F '\t' '{ print $1 " is error " $2 ": " $3 } END { print "" }' \
             <<<"$meant"
     read -r -a words <<<"$what"
-    show "$(pattern "$what")" || show "$(patterns "${words[@]}")" ||
-        show_part "$what" || {
+    if show "$(pattern "$what")" || show "$(patterns "${words[@]}")" ||
+        show_part "$what"; then
+        show_more "$what"
+    else
         close=$(near "$what")
         [[ -z $close ]] || close="; near: $close"
         if [[ $what =~ ^u_(str|dgr|seq) ]]; then
@@ -185,7 +198,7 @@ main() {
         fi
         echo "find.sh: nothing in the labs has \"$1\"$close" >&2
         exit 1
-    }
+    fi
 }
 
 main "$@"

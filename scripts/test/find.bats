@@ -253,6 +253,16 @@ END
     done
 }
 
+@test "find: an error among other words leads to all of this error" {
+    plant_pages
+    passes make -s find WHAT='recv EAGAIN'
+    said $'\n\nnext: make find WHAT=EAGAIN'
+    for what in EAGAIN eagain recv; do
+        passes make -s find WHAT="$what"
+        [[ $output != *next:* ]]
+    done
+}
+
 @test "find: of much, only the places of the answers, then of the evidence" {
     plant_pages
     printf '   Line %d.\n' {1..60} >sixty
