@@ -130,15 +130,15 @@ show_part() {
     show "$(pattern "$part" | sed 's/ /[^a-z0-9_]+/g')"
 }
 
-# Says how to see more, if $1 names an error among other words.
-show_more() {
-    local names
-    names=$(words=$1 awk '
-        ENVIRON["words"] ~ ("(^|[^a-z0-9_])" tolower($1) "([^a-z0-9_]|$)") {
-            print $1
-        }' <<<"$errors" | head -n 1)
-    [[ -z $names || $1 == "${names,,}" ]] ||
-        printf '\nnext: make find WHAT=%s\n' "$names"
+# The error that $1 names among other words, or by its number in brackets:
+# "socket failed (111)", "(11: ".
+named_in() {
+    words=$1 awk -F '\t' '
+        ENVIRON["words"] ~ ("(^|[^a-z0-9_])" tolower($1) "([^a-z0-9_]|$)") ||
+            ENVIRON["words"] ~ ("(^| )[(]" $2 "[):]") {
+            if (ENVIRON["words"] != tolower($1) && !found++)
+                print $1
+        }' <<<"$errors"
 }
 
 # The words of the labs that have $1 in them, or that one might have meant: they
@@ -168,12 +168,13 @@ near() {
             }' | sort -fu | head -n 10 | paste -sd ' '
 }
 
-# What is left of WHAT is in small letters, recv() or recv(2) is recv, and 100 %
-# is 100%.
+# What is left of WHAT is in small letters, recv() or recv(2) is recv, (111) alone
+# is 111, and 100 % is 100%.
 main() {
-    local what meant words close most=60
+    local what meant words named close most=60
     what=$(tr 'A-Z\n\t' 'a-z  ' <<<"${1-}" | tr -d '`*' | tr -s ' ' |
-        sed -E 's/^ | $//g; s/ %/%/g; s/\(([0-9a-z]*\))?$//')
+        sed -E 's/^ | $//g; s/ %/%/g
+            s/^\(([0-9]+)\)$/\1/; s/([^ ])\(([0-9a-z]*\))?$/\1/')
     [[ $# == 1 && -n $what ]] ||
         refuse 'want a word: make find WHAT=EAGAIN, or WHAT="Broken pipe"'
     [[ ${ALL-} =~ ^1?$ ]] || refuse "ALL=$ALL: want 1 (the answers, too)"
@@ -184,10 +185,13 @@ main() {
     [[ -z $meant ]] ||
         awk -F '\t' '{ print $1 " is error " $2 ": " $3 } END { print "" }' \
             <<<"$meant"
+    named=$(named_in "$what")
     read -r -a words <<<"$what"
     if show "$(pattern "$what")" || show "$(patterns "${words[@]}")" ||
         show_part "$what"; then
-        show_more "$what"
+        [[ -z $named ]] || printf '\nnext: make find WHAT=%s\n' "$named"
+    elif [[ -n $named ]]; then
+        main "$named"
     else
         close=$(near "$what")
         [[ -z $close ]] || close="; near: $close"

@@ -257,6 +257,10 @@ END
     plant_pages
     passes make -s find WHAT='recv EAGAIN'
     said $'\n\nnext: make find WHAT=EAGAIN'
+    for what in '(11)' 'mysock.sock (11)' 'failed (11: who knows?)' 'who? EAGAIN!'; do
+        passes make -s find WHAT="$what"
+        [[ $output == 'EAGAIN is error 11: '*'recv(sv[0]) = -1 EAGAIN'* ]]
+    done
     for what in EAGAIN eagain recv; do
         passes make -s find WHAT="$what"
         [[ $output != *next:* ]]
