@@ -198,7 +198,8 @@ main() {
         if [[ $what =~ ^u_(str|dgr|seq) ]]; then
             close='; but see "A column of ss" in labs/problems.md'
         elif ((${#words[@]} > 1)); then
-            close+='; try fewer of these words, or only the name of a program'
+            close+='; try fewer of these words, or only the name of a'
+            close+=' program, or look into labs/problems.md'
         fi
         echo "find.sh: nothing in the labs has \"$1\"$close" >&2
         exit 1
