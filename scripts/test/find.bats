@@ -186,6 +186,19 @@ END
     [[ $output == $'In labs/problems.md:\n- connect(): The queue is full. Lab 90, step 1.' ]]
 }
 
+@test "find: of what is only so on Linux, which side is Linux" {
+    plant_pages
+    cat >labs/problems.md <<END
+## What is only so on Linux
+
+| elsewhere | on Linux | shown by |
+|---|---|---|
+| BSD: \`kqueue\` | \`epoll\` | [lab 90](90-new/answers.md), step 1: \`EAGAIN\` |
+END
+    passes make -s find WHAT=kqueue
+    [[ $output == $'In labs/problems.md:\n- BSD: kqueue: on Linux, epoll. Lab 90, step 1.' ]]
+}
+
 @test "find: the items of the list that no lab shows" {
     plant_items
     passes make -s find WHAT='shared folder'
