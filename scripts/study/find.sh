@@ -7,8 +7,8 @@
 # step, then the answers that explain them. An error may be given by its name,
 # its number, its text or some words of it, or as a log has it, with more
 # around. Several words are a phrase; if no place has it, all of them have to be
-# in one place; if none has, the longest part that labs/problems.md has counts.
-# First come the rows and items of labs/problems.md that fit. If there is nothing,
+# in one place. First come the rows and items of labs/problems.md that fit; if
+# none does, those that have the longest part of WHAT. If there is nothing,
 # says what is near, and what to try. If there is much, of the answers it says
 # only where they are, and so of the evidence, if that is still too much; but for
 # ALL=1.
@@ -100,15 +100,31 @@ problems() {
         fold -s -w 78 | sed 's/ *$//; s/^[^-]/  &/'
 }
 
-# Prints what was found for the patterns $1. Fails if that is nothing.
-show() {
-    local found rows
+# Prints the rows of labs/problems.md for the patterns $1, under heading $2. Fails
+# if there are none.
+show_rows() {
+    local rows
     rows=$(problems "$1")
-    [[ -z $rows ]] || printf 'In labs/problems.md:\n%s\n\n' "$rows"
-    found=$(search "$1") || {
-        [[ -n $rows ]]
-        return
-    }
+    [[ -n $rows ]] || return 1
+    printf '%s:\n%s\n\n' "$2" "$rows"
+}
+
+# The same for the longest part of the line $1 of a log that is on that page: the
+# names and numbers round it are those of one machine.
+show_rows_of_part() {
+    local part
+    [[ -e labs/problems.md ]] || return 1
+    part=$(WANTED=$1 awk -f "$scripts/study/longest.awk" labs/problems.md)
+    [[ -n $part ]] || return 1
+    show_rows "$(pattern "$part" | sed 's/ /[^a-z0-9_]+/g')" \
+        "In labs/problems.md, of \"$part\""
+}
+
+# Prints the evidence and the answers for the patterns $1. Fails if there are
+# none.
+show_labs() {
+    local found
+    found=$(search "$1") || return
     if [[ -n ${ALL-} ]] || (($(wc -l <<<"$found") <= most)); then
         printf '%s\n' "$found"
         return
@@ -119,15 +135,25 @@ show() {
         "to find less, add a word: WHAT=\"$what ...\"; ALL=1 shows all"
 }
 
-# The same for the longest part of the line $1 of a log that is in
-# labs/problems.md: the names and numbers round it are those of one machine.
-show_part() {
-    local part
-    [[ -e labs/problems.md ]] || return 1
-    part=$(WANTED=$1 awk -f "$scripts/study/longest.awk" labs/problems.md)
-    [[ -n $part ]] || return 1
-    printf 'Nothing has all of this. What has "%s":\n\n' "$part"
-    show "$(pattern "$part" | sed 's/ /[^a-z0-9_]+/g')"
+# Prints what was found for $1: for all of it, or for all of its words in one
+# place; and, of the page of problems, for its longest part. Fails if that is
+# nothing.
+show() {
+    local words phrase each shown=1
+    read -r -a words <<<"$1"
+    phrase=$(pattern "$1")
+    each=$(patterns "${words[@]}")
+    if show_rows "$phrase" 'In labs/problems.md'; then
+        show_labs "$phrase" || true
+        return 0
+    fi
+    if show_rows "$each" 'In labs/problems.md' || show_rows_of_part "$1"; then
+        shown=0
+    fi
+    if show_labs "$phrase" || show_labs "$each"; then
+        shown=0
+    fi
+    return "$shown"
 }
 
 # The error that $1 names among other words, or by its number in brackets:
@@ -171,7 +197,7 @@ near() {
 # What is left of WHAT is in small letters, recv() or recv(2) is recv, (111) alone
 # is 111, and 100 % is 100%.
 main() {
-    local what meant words named close most=60
+    local what meant named close most=60
     what=$(tr 'A-Z\n\t' 'a-z  ' <<<"${1-}" | tr -d '`*' | tr -s ' ' |
         sed -E 's/^ | $//g; s/ %/%/g
             s/^\(([0-9]+)\)$/\1/; s/([^ ])\(([0-9a-z]*\))?$/\1/')
@@ -186,9 +212,7 @@ main() {
         awk -F '\t' '{ print $1 " is error " $2 ": " $3 } END { print "" }' \
             <<<"$meant"
     named=$(named_in "$what")
-    read -r -a words <<<"$what"
-    if show "$(pattern "$what")" || show "$(patterns "${words[@]}")" ||
-        show_part "$what"; then
+    if show "$what"; then
         [[ -z $named ]] || printf '\nnext: make find WHAT=%s\n' "$named"
     elif [[ -n $named ]]; then
         main "$named"
@@ -197,7 +221,7 @@ main() {
         [[ -z $close ]] || close="; near: $close"
         if [[ $what =~ ^u_(str|dgr|seq) ]]; then
             close='; but see "A column of ss" in labs/problems.md'
-        elif ((${#words[@]} > 1)); then
+        elif [[ $what == *' '* ]]; then
             close+='; try fewer of these words, or only the name of a'
             close+=' program, or look into labs/problems.md'
         fi

@@ -260,7 +260,7 @@ END
 @test "find: of a line of a log, the longest part that the page of problems has" {
     plant_items
     passes make -s find WHAT='[warn] the shared_FOLDER - the folder (cannot) do 7'
-    [[ $output == $'Nothing has all of this. What has "the folder cannot do":\n\nIn labs/problems.md:\n- Input/output error'* ]]
+    [[ $output == $'In labs/problems.md, of "the folder cannot do":\n- Input/output error'* ]]
     for what in '[warn] cpu since it' 'folder, the cannot'; do
         fails make -s find WHAT="$what"
     done
