@@ -261,6 +261,10 @@ END
     plant_items
     passes make -s find WHAT='[warn] the shared_FOLDER - the folder (cannot) do 7'
     [[ $output == $'In labs/problems.md, of "the folder cannot do":\n- Input/output error'* ]]
+    printf '\nThe folder cannot do everything.\n' >>labs/91-old/answers.md
+    passes make -s find WHAT='the folder cannot do everything'
+    [[ $output == $'In labs/problems.md, of "the folder cannot do":'* ]]
+    said $'labs/91-old/answers.md:\nThe folder cannot do everything.'
     for what in '[warn] cpu since it' 'folder, the cannot'; do
         fails make -s find WHAT="$what"
     done
