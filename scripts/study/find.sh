@@ -10,8 +10,8 @@
 # in one place. First come the rows and items of labs/problems.md that fit; if
 # none does, those that have the longest part of WHAT. If there is nothing,
 # says what is near, and what to try. If there is much, of the answers it says
-# only where they are, and so of the evidence, if that is still too much; but for
-# ALL=1.
+# only where they are, and so of the evidence, if that is still too much; but
+# for ALL=1.
 #
 # Exit status: 0 found; 1 not found; 2 for wrong usage.
 set -euo pipefail
@@ -94,14 +94,13 @@ problems() {
     local patterns
     [[ -e labs/problems.md ]] || return 0
     patterns=$(sed -E 's/([a-z]{5})([|)])/\1[a-z]*\2/g' <<<"$1")
-    sed -E 's/\[([^]]*)\]\([^)]*\)/\1/g' labs/problems.md |
-        WANTED=$patterns awk -f "$scripts/study/wanted.awk" \
-            -f "$scripts/study/problems.awk" |
+    WANTED=$patterns awk -f "$scripts/study/wanted.awk" \
+        -f "$scripts/study/problems.awk" labs/problems.md |
         fold -s -w 78 | sed 's/ *$//; s/^[^-]/  &/'
 }
 
-# Prints the rows of labs/problems.md for the patterns $1, under heading $2. Fails
-# if there are none.
+# Prints the rows of labs/problems.md for the patterns $1, under heading $2.
+# Fails if there are none.
 show_rows() {
     local rows
     rows=$(problems "$1")
@@ -109,8 +108,8 @@ show_rows() {
     printf '%s:\n%s\n\n' "$2" "$rows"
 }
 
-# The same for the longest part of the line $1 of a log that is on that page: the
-# names and numbers round it are those of one machine.
+# The same for the longest part of the line $1 of a log that is on that page:
+# the names and numbers round it are those of one machine.
 show_rows_of_part() {
     local part
     [[ -e labs/problems.md ]] || return 1
@@ -194,8 +193,8 @@ near() {
             }' | sort -fu | head -n 10 | paste -sd ' '
 }
 
-# What is left of WHAT is in small letters, recv() or recv(2) is recv, (111) alone
-# is 111, and 100 % is 100%.
+# What is left of WHAT is in small letters, recv() or recv(2) is recv, (111)
+# alone is 111, and 100 % is 100%.
 main() {
     local what meant named close most=60
     what=$(tr 'A-Z\n\t' 'a-z  ' <<<"${1-}" | tr -d '`*' | tr -s ' ' |

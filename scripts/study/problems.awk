@@ -2,10 +2,22 @@
 #
 # usage: WANTED=... awk -f wanted.awk -f problems.awk PAGE
 #
-# PAGE is the page without the targets of its links. Prints a line for each row
-# that fits, or stands below a heading that does: what one sees, why, and the
-# lab that shows it; before the rows of such a heading, how to tell which of
-# them is meant; and each item (-) that fits of the list, which has no lab.
+# Prints a line for each row that fits, or stands below a heading that does: what
+# one sees, why, and the lab that shows it; before the rows of such a heading,
+# how to tell which of them is meant; and each item (-) that fits of the list,
+# which has no lab.
+
+# A text without the targets of its links. A section of PAGE stays in quotes.
+function without_targets(text,    label, quote) {
+    while (match(text, /\[[^]]*\]\([^)]*\)/)) {
+        label = substr(text, RSTART + 1, RLENGTH - 2)
+        quote = label ~ /\]\(#/ ? "\"" : ""
+        sub(/\]\(.*/, "", label)
+        text = substr(text, 1, RSTART - 1) quote label quote \
+            substr(text, RSTART + RLENGTH)
+    }
+    return text
+}
 
 function show_if_wanted(row, words) {
     if (!has_wanted(words))
@@ -15,6 +27,7 @@ function show_if_wanted(row, words) {
 }
 
 function end_of_text() {
+    text = without_targets(text)
     if (text ~ /^- /)
         show_if_wanted(substr(text, 3) " (no lab shows it)", text)
     else if (text != "")
@@ -32,7 +45,7 @@ function end_of_text() {
 
 /^\| / && !/\| shown by \|$/ {
     gsub(/^\| | \|$/, "")
-    split($0, cell, / \| /)
+    split(without_targets($0), cell, / \| /)
     sub(/[^.)]$/, "&.", cell[2])
     sub(/^l/, "L", cell[3])
     sub(/: `.*/, ".", cell[3])

@@ -217,7 +217,7 @@ END
 @test "find: a row without the targets of its links" {
     plant_items
     passes make -s find WHAT='see below'
-    said 'See below. Who has'
+    said 'See "below". Who has'
 }
 
 @test "find: with a blank before the percent sign, or without one" {
