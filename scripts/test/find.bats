@@ -173,15 +173,15 @@ END
 Which row is yours? Type
 \`ss\`.
 
-* There is a line:
-  see the row.
+* There is a line: see [the
+  row](#there).
 
 | when | why | shown by |
 |---|---|---|
 | \`connect()\` | The queue is full. | [lab 90](90-new/answers.md), step 1: \`EAGAIN\` |
 END
     passes make -s find WHAT=EAGAIN
-    said $'labs/problems.md:\n- Which row is yours? Type ss.\n- There is a line: see the row.\n- connect(): The queue is full.'
+    said $'labs/problems.md:\n- Which row is yours? Type ss.\n- There is a line: see "the row".\n- connect(): The queue is full.'
     passes make -s find WHAT='connect queue'
     [[ $output == $'In labs/problems.md:\n- connect(): The queue is full. Lab 90, step 1.' ]]
 }
