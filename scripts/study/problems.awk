@@ -49,8 +49,8 @@ function end_of_text() {
     sub(/[^.)]$/, "&.", cell[2])
     sub(/^l/, "L", cell[3])
     sub(/: `.*/, ".", cell[3])
-        show_if_wanted(cell[1] ": " (heading ~ /on Linux$/ ? "on Linux, " : "") \
-        cell[2] " " cell[3],
+    side = heading ~ /on Linux$/ ? "on Linux, " : ""
+    show_if_wanted(cell[1] ": " side cell[2] " " cell[3],
         heading " " cell[1] " " cell[2])
 }
 
