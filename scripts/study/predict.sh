@@ -43,20 +43,22 @@ END
         cat <<END
 # What will lab $number print? Put a result in the place of each ?, as in
 #     = 3 "red"      these three bytes came; = red or = 3 will do
-#     = 0            nothing came, it was done, or end of file
+#     = 0            end of file; nothing came; or a call, as bind(), succeeded
 #     = -1 EAGAIN    it failed, with this error; = $error
 END
         if_expected ' = [0-9]+ \["' \
             '#     = 5 ["red", "no"]  two buffers; = red, no will do, = 5 will not'
+        if_expected ' = 1 POLLIN$' \
+            '#     = 1 POLLIN     poll() reports POLLIN; = 1 will do'
         if_expected '""' '#     ""             an empty text, or no name'
         ! grep -qs 'write "waits"' "$suite/labs/$name/README.md" ||
-            echo '#     = waits        it never returns; leave the ? in the lines after it'
+            echo '#     = waits        it never returns; leave the ? in all lines after it'
         if_expected '-> (exited|killed): ' \
             '#     = exited: 0    the process has ended by itself; or = killed: SIGKILL'
         cat <<END
-# Lines in a row that are the same, or differ only in their results, are one
-# line here. Do you think that the lab prints several? Then copy the line, and
-# write one result into each, also the 0 of an end of file.
+# Lines in a row that differ at most in their results are one line here. Does
+# the page say that a call comes twice, or do you think so? Then copy the line,
+# and write one result into each, also the 0 of an end of file.
 END
         if_expected '\) -> ' '# Where the lab prints -> you may find = here: both are the same.'
         if_expected '^~' '# In a line that begins with ~ leave # as it is: it is measured.'

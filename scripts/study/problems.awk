@@ -4,8 +4,9 @@
 #
 # Prints a line for each row that fits, or stands below a heading that does: what
 # one sees, why, and the lab that shows it; before the rows of such a heading,
-# how to tell which of them is meant; and each item (-) that fits of the list,
-# which has no lab.
+# how to tell which of them is meant; and each item that fits of the lists: of
+# those of "How to do it right", which are numbered, and of that which has no
+# lab (-).
 
 # A text without the targets of its links. A section of PAGE stays in quotes.
 function without_targets(text,    label, quote) {
@@ -30,6 +31,12 @@ function end_of_text() {
     text = without_targets(text)
     if (text ~ /^- /)
         show_if_wanted(substr(text, 3) " (no lab shows it)", text)
+    else if (match(text, /^[0-9]+/)) {
+        item = text
+        sub(/: `[^`]*`\./, ".", item)
+        show_if_wanted("How to do it right, \"" tolower(substr(heading, 5)) \
+            "\", " item, text)
+    }
     else if (text != "")
         show_if_wanted(text, heading)
     text = ""
@@ -37,7 +44,12 @@ function end_of_text() {
 
 /^$/ { end_of_text(); next }
 
-/^[-*] / { end_of_text(); text = $0; sub(/^\* /, "", text); next }
+/^([-*]|[0-9]+\.) / {
+    end_of_text()
+    text = $0
+    sub(/^\* /, "", text)
+    next
+}
 
 /^[^#|]/ { sub(/^ */, ""); text = text (text == "" ? "" : " ") $0 }
 

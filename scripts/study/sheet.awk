@@ -120,21 +120,24 @@ function plain(line) {
     return line
 }
 
-# Without the count of bytes in front of a text, or of a list.
+# Without the count of bytes in front of a text, or of a list, and without that of
+# descriptors in front of an event.
 function without_counts(line) {
     gsub(/[0-9]+ (bytes )?"/, "\"", line)
     gsub(/[0-9]+ \[/, "[", line)
+    gsub(/[0-9]+ POLL/, "POLL", line)
     return line
 }
 
-# Without the text behind a count of bytes. With minus_one=1 also without the
-# name behind -1.
+# Without the text behind a count of bytes, and without POLLIN if it is alone.
+# With minus_one=1 also without the name behind -1.
 function without_texts(line,    count) {
     while (match(line, /[0-9]( bytes)? "([^"\\]|\\.)*"/)) {
         count = substr(line, RSTART, RLENGTH)
         sub(/ ".*/, "", count)
         line = substr(line, 1, RSTART - 1) count substr(line, RSTART + RLENGTH)
     }
+    sub(/ = 1 POLLIN$/, " = 1", line)
     if (minus_one)
         gsub(/-1 E[A-Z0-9]+/, "-1", line)
     return line
@@ -147,7 +150,8 @@ function masked(line) {
 }
 
 # Does a line of the sheet mean what this line of the output says? '3 "red"',
-# '3 red', '"red"', 'red' and '3' are the same; so are '-1 EAGAIN' and 'eagain'.
+# '3 red', '"red"', 'red' and '3' are the same; so are '-1 EAGAIN' and 'eagain',
+# and '1 POLLIN', 'POLLIN' and '1'.
 function means(line, wanted) {
     if (wanted ~ /^~/)
         return masked(plain(line)) == masked(plain(wanted))

@@ -282,6 +282,30 @@ it is:  bob       recv() = 2 "hi"
     said '0 of 4 steps as predicted'
 }
 
+@test "the number of poll() is enough where POLLIN is alone, or the event" {
+    plant_steps
+    printf '%s\n' '' '4. Ready?' 'bob       poll(listener) = 1 POLLIN' \
+        >>"$box/said"
+    cp "$box/said" expected/90-planted.txt
+    passes predict
+    grep -qxF '#     = 1 POLLIN     poll() reports POLLIN; = 1 will do' "$paper"
+    for result in '1 POLLIN' 1 POLLIN pollin; do
+        fill_in "s/= 1 POLLIN$/= $result/"
+        passes predict
+        said '4 of 4 steps as predicted'
+    done
+    for result in 0 2 POLLOUT '1 POLLIN POLLHUP'; do
+        fill_in "s/= 1 POLLIN$/= $result/"
+        passes predict
+        said '3 of 4 steps as predicted'
+    done
+    sed -i 's/POLLIN/POLLIN POLLHUP/' "$box/said"
+    cp "$box/said" expected/90-planted.txt
+    fill_in 's/= 1 POLLIN POLLHUP/= 1/'
+    passes predict
+    said '3 of 4 steps as predicted'
+}
+
 @test "the buffers of a list are what counts, without brackets, and not their bytes" {
     plant_steps
     printf '%s\n' '' '4. Which?' 'bob       recvmsg() = 4 ["OK..", "no"], flags: 0' \
