@@ -139,8 +139,8 @@ if [ -z "$manager" ]; then
 fi
 if [ "$(id -u)" != 0 ]; then
     if ! command -v sudo >/dev/null; then
-        echo "setup.sh: neither root nor sudo; have root run this, or" \
-            "'$manager install $packages'" >&2
+        echo "setup.sh: neither root nor sudo; type su -c 'scripts/setup.sh'," \
+            "or have root install $packages" >&2
         exit 1
     fi
     sudo=sudo

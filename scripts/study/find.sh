@@ -7,11 +7,11 @@
 # step, then the answers that explain them. An error may be given by its name,
 # its number, its text or some words of it, or as a log has it, with more
 # around. Several words are a phrase; if no place has it, all of them have to be
-# in one place. First come the rows and items of labs/problems.md that fit; if
-# none does, those that have the longest part of WHAT. If there is nothing,
-# says what is near, and what to try. If there is much, of the answers it says
-# only where they are, and so of the evidence, if that is still too much; but
-# for ALL=1.
+# in one place. First come the rows and items of labs/problems.md that fit, and
+# before them those that have other words of WHAT, too; if none fits, those that
+# have the longest part of WHAT. If there is nothing, says what is near, and what
+# to try. If there is much, of the answers it says only where they are, and of the
+# evidence nothing, if that is still too much; but for ALL=1.
 #
 # Exit status: 0 found; 1 not found; 2 for wrong usage.
 set -euo pipefail
@@ -109,43 +109,58 @@ show_rows() {
 }
 
 # The same for the longest part of the line $1 of a log that is on that page:
-# the names and numbers round it are those of one machine.
+# the names and numbers round it are those of one machine. With pattern $2, only
+# the rows that have it, too; $1 is then what is left of the line, and the part
+# has to be longer, because a row that is found by chance would lead away.
 show_rows_of_part() {
     local part
     [[ -e labs/problems.md ]] || return 1
-    part=$(WANTED=$1 awk -f "$scripts/study/longest.awk" labs/problems.md)
+    part=$(WANTED=$1 awk -v least="${2+3}" -f "$scripts/study/longest.awk" \
+        labs/problems.md)
     [[ -n $part ]] || return 1
-    show_rows "$(pattern "$part" | sed 's/ /[^a-z0-9_]+/g')" \
+    show_rows "${2+$2$'\n'}$(pattern "$part" | sed 's/ /[^a-z0-9_]+/g')" \
         "In labs/problems.md, of \"$part\""
+}
+
+# Prints the line $1 of a log without the text of the error that it means.
+without_error() {
+    local text
+    text=$(meant_by "$1" | head -n 1 | cut -f 3 | tr 'A-Z' 'a-z')
+    [[ -z $text ]] || printf '%s\n' "${1//"$text"/ }"
 }
 
 # Prints the evidence and the answers for the patterns $1. Fails if there are
 # none.
 show_labs() {
-    local found
+    local found hidden=
     found=$(search "$1") || return
     if [[ -n ${ALL-} ]] || (($(wc -l <<<"$found") <= most)); then
         printf '%s\n' "$found"
         return
     fi
     found=$(search "$1" 1)
-    (($(wc -l <<<"$found") <= most)) || found=$(search "$1" 2)
+    if (($(wc -l <<<"$found") > most)); then
+        found=$(search "$1" 2)
+        hidden=', also the evidence'
+    fi
     printf '%s\n\nnext: %s\n' "$found" \
-        "to find less, add a word: WHAT=\"$what ...\"; ALL=1 shows all"
+        "to find less, add a word: WHAT=\"$what ...\"; ALL=1 shows all$hidden"
 }
 
 # Prints what was found for $1: for all of it, or for all of its words in one
 # place; and, of the page of problems, for its longest part. Fails if that is
 # nothing.
 show() {
-    local words phrase each shown=1
-    read -r -a words <<<"$1"
+    local words phrase each rest shown=1
     phrase=$(pattern "$1")
-    each=$(patterns "${words[@]}")
+    rest=$(without_error "$1")
+    [[ -z $rest ]] || show_rows_of_part "$rest" "$phrase" || true
     if show_rows "$phrase" 'In labs/problems.md'; then
         show_labs "$phrase" || true
         return 0
     fi
+    read -r -a words <<<"$1"
+    each=$(patterns "${words[@]}")
     if show_rows "$each" 'In labs/problems.md' || show_rows_of_part "$1"; then
         shown=0
     fi
@@ -193,12 +208,12 @@ near() {
             }' | sort -fu | head -n 10 | paste -sd ' '
 }
 
-# What is left of WHAT is in small letters, recv() or recv(2) is recv, (111)
-# alone is 111, and 100 % is 100%.
+# What is left of WHAT is in small letters, can't is cant, recv() or recv(2) is
+# recv, (111) alone is 111, and 100 % is 100%.
 main() {
     local what meant named close most=60
     what=$(tr 'A-Z\n\t' 'a-z  ' <<<"${1-}" | tr -d '`*' | tr -s ' ' |
-        sed -E 's/^ | $//g; s/ %/%/g
+        sed -E "s/n't/nt/g"';s/^ | $//g; s/ %/%/g
             s/^\(([0-9]+)\)$/\1/; s/([^ ])\(([0-9a-z]*\))?$/\1/')
     [[ $# == 1 && -n $what ]] ||
         refuse 'want a word: make find WHAT=EAGAIN, or WHAT="Broken pipe"'
@@ -211,6 +226,8 @@ main() {
         awk -F '\t' '{ print $1 " is error " $2 ": " $3 } END { print "" }' \
             <<<"$meant"
     named=$(named_in "$what")
+    # A number in brackets may be one of the program's own.
+    grep -qsw -e "$named" expected/*.txt labs/*.md labs/*/*.md || named=
     if show "$what"; then
         [[ -z $named ]] || printf '\nnext: make find WHAT=%s\n' "$named"
     elif [[ -n $named ]]; then

@@ -1,13 +1,15 @@
 # longest.awk -- the longest part of a text that a page has, too
 #
-# usage: WANTED=TEXT awk -f longest.awk PAGE
+# usage: WANTED=TEXT awk [-v least=3] -f longest.awk PAGE
 #
 # Prints the most words of TEXT, one behind the other, that stand so in PAGE,
-# whatever signs are between them. Two of them have to have four letters or more,
+# whatever signs are between them; of as many words, those with the most letters.
+# Two of them, or as many as least says, have to have four letters or more,
 # because words such as "of the" stand everywhere; else prints nothing.
 
 function words_only(text) {
     text = tolower(text)
+    gsub(/n't/, "nt", text)
     gsub(/[^a-z0-9_]+/, " ", text)
     gsub(/^ | $/, "", text)
     return text
@@ -17,8 +19,9 @@ function words_only(text) {
 
 END {
     page = page " "
+    least = least ? least : 2
     n = split(words_only(ENVIRON["WANTED"]), word, " ")
-    for (size = n; size >= 2; size--)
+    for (size = n; size >= least && longest == ""; size--)
         for (first = 1; first + size - 1 <= n; first++) {
             part = ""
             long = 0
@@ -26,9 +29,10 @@ END {
                 part = part " " word[i]
                 long += length(word[i]) >= 4
             }
-            if (long >= 2 && index(page, part " ")) {
-                print substr(part, 2)
-                exit
-            }
+            if (long >= least && index(page, part " ") &&
+                length(part) > length(longest))
+                longest = part
         }
+    if (longest != "")
+        print substr(longest, 2)
 }

@@ -10,6 +10,7 @@ function has_wanted(words,    i) {
     gsub(/[ \t\n]+/, " ", words)
     gsub(/ %/, "%", words)
     words = tolower(words)
+    gsub(/n't/, "nt", words)
     for (i = 1; i <= patterns; i++)
         if (words !~ pattern[i])
             return 0

@@ -265,9 +265,51 @@ END
     passes make -s find WHAT='the folder cannot do everything'
     [[ $output == $'In labs/problems.md, of "the folder cannot do":'* ]]
     said $'labs/91-old/answers.md:\nThe folder cannot do everything.'
+    passes make -s find WHAT='redd: output error, folder cannot redd'
+    [[ $output == $'In labs/problems.md, of "folder cannot":'* ]]
     for what in '[warn] cpu since it' 'folder, the cannot'; do
         fails make -s find WHAT="$what"
     done
+}
+
+@test "find: first the rows of an error that have other words of the line, too" {
+    plant_pages
+    cat >labs/problems.md <<END
+### Try again (11, EAGAIN)
+
+| when | why | shown by |
+|---|---|---|
+| send() | Nobody reads. | [lab 90](90-new/answers.md), step 1: \`recv\` |
+| connect(), redd: "couldn't reach the red server" | No place. | [lab 90](90-new/answers.md), step 2: \`recv\` |
+
+### Broken pipe (32, EPIPE)
+
+| when | why | shown by |
+|---|---|---|
+| "while sending four words" | Nobody. | [lab 90](90-new/answers.md), step 1: \`recv\` |
+END
+    red='- connect(), redd: "couldn'\''t reach the red server": No place. Lab 90, step 2.'
+    for not in "couldn't" couldnt; do
+        passes make -s find WHAT="7# $not reach the red server at /x, Resource temporarily unavailable"
+        said "In labs/problems.md, of \"couldnt reach the red server\":
+$red
+
+In labs/problems.md:
+- send(): Nobody reads. Lab 90, step 1.
+$red"
+    done
+    for line in 'the red server: (11: Resource temporarily unavailable' \
+        'Resource temporarily unavailable while sending four words'; do
+        passes make -s find WHAT="$line"
+        [[ $output != *'problems.md, of'* ]]
+        said $'In labs/problems.md:\n- send(): '
+    done
+}
+
+@test "find: a number in brackets is no error that no lab has" {
+    plant_items
+    passes make -s find WHAT='redd: (7) the shared folder cannot do'
+    [[ $output != *next:* && $output != *E2BIG* ]]
 }
 
 @test "find: an error among other words leads to all of this error" {

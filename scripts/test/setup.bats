@@ -82,7 +82,7 @@ forget() {
 @test "an ordinary user without sudo is told what root has to install" {
     pretend apt-get
     PRETEND_UID=1000 fails setup_sh
-    said "have root run this, or 'apt-get install bats'"
+    said "type su -c 'scripts/setup.sh', or have root install bats"
     [[ $output != *called* ]]
     forget
 }
