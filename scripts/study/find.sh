@@ -125,8 +125,8 @@ show_rows_of_part() {
 # Prints the line $1 of a log without the text of the error that it means.
 without_error() {
     local text
-    text=$(meant_by "$1" | head -n 1 | cut -f 3 | tr 'A-Z' 'a-z')
-    [[ -z $text ]] || printf '%s\n' "${1//"$text"/ }"
+    text=$(meant_by "$1" | head -n 1 | cut -f 3)
+    [[ -z $text ]] || printf '%s\n' "${1//"${text,,}"/ }"
 }
 
 # Prints the evidence and the answers for the patterns $1. Fails if there are
