@@ -132,7 +132,7 @@ without_error() {
 # Prints the evidence and the answers for the patterns $1. Fails if there are
 # none.
 show_labs() {
-    local found hidden=
+    local found next hidden=
     found=$(search "$1") || return
     if [[ -n ${ALL-} ]] || (($(wc -l <<<"$found") <= most)); then
         printf '%s\n' "$found"
@@ -143,8 +143,10 @@ show_labs() {
         found=$(search "$1" 2)
         hidden=', also the evidence'
     fi
-    printf '%s\n\nnext: %s\n' "$found" \
-        "to find less, add a word: WHAT=\"$what ...\"; ALL=1 shows all$hidden"
+    next="ALL=1 shows all$hidden"
+    [[ $what == *' '*' '* ]] ||
+        next="to find less, add a word: WHAT=\"$what ...\"; $next"
+    printf '%s\n\nnext: %s\n' "$found" "$next"
 }
 
 # Prints what was found for $1: for all of it, or for all of its words in one

@@ -348,6 +348,9 @@ next: to find less, add a word: WHAT="recv ..."; ALL=1 shows all' ]]
     { echo && sed 's/^ */Word /' sixty; } >>labs/90-new/README.md
     passes make -s find WHAT='word line'
     [[ $output == $'labs/90-new/README.md\n\nnext: '* ]]
+    printf 'One two three.\n\n%.0s' {1..61} >labs/91-old/three.md
+    passes make -s find WHAT='one two three'
+    [[ $output == *$'\n\nnext: ALL=1 shows all' ]]
     sed -n 1,58p sixty | sed 's/^ */Less /' >labs/91-old/less.md
     passes make -s find WHAT=less
     said 'Less Line 58.'
