@@ -31,9 +31,9 @@ enum {
     SMALL_BUFFER = 8192    // a send buffer that is full before all are sent
 };
 
-/* A path may fill sun_path, so that no zero is behind its last letter. To print
- * another program's path, "%.*s" gets this number: it ends at a zero byte, or
- * after so many letters. */
+/* A path may fill sun_path, so that no zero is behind its last letter. So
+ * another program's path is printed with "%.*s" and this number: the path ends
+ * at a zero byte, or after this many letters. */
 enum {
     PATH_ROOM =
         sizeof(struct sockaddr_un) - offsetof(struct sockaddr_un, sun_path)
@@ -70,7 +70,7 @@ static void close_and_unlink(int fd, const struct sockaddr_un *address)
     CHECK(unlink(address->sun_path));
 }
 
-/* Print first, then send: afterwards the receiver may print at any time. */
+/* Print before you send: when the text is sent, the receiver may print. */
 static void send_text(int fd, const char *text, const struct sockaddr_un *to,
                       socklen_t length)
 {

@@ -96,8 +96,8 @@ static const char *path_text(const struct sockaddr_un *address)
 
 /* An abstract name with @ for its first byte, as tools show it, and with the
  * number of zeros that the length covers behind the name. An address that ends
- * before sun_path has no name. Each of these three functions has a text of its
- * own, so none of them overwrites what another one has made. */
+ * before sun_path has no name. mask_pid(), path_text() and name_text() each
+ * have a text of their own, so none overwrites what another one has made. */
 static const char *name_text(const struct sockaddr_un *address,
                              socklen_t length)
 {
@@ -190,7 +190,8 @@ static void try_to_bind(const struct sockaddr_un *address, socklen_t length)
 
 /* The caller names the one error that may come, or 0 for none. Any other error
  * ends the lab. Some of these calls fail only after an edit of "Break it".
- * RESULT() wants the name of the error itself, not a variable. */
+ * RESULT() cannot be used here: it wants the name of an error, and here the
+ * error is a variable. */
 static void try_to_send(int fd, const char *text,
                         const struct sockaddr_un *address, socklen_t length,
                         int error)

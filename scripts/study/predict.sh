@@ -43,7 +43,7 @@ END
         cat <<END
 # What will lab $number print? Put a result in the place of each ?, as in
 #     = 3 "red"      these three bytes came; = red or = 3 will do
-#     = 0            end of file; nothing came; or a call, as bind(), succeeded
+#     = 0            end of file, an empty message, or a call that succeeded
 #     = -1 EAGAIN    it failed, with this error; = $error
 END
         if_expected ' = [0-9]+ \["' \
@@ -56,9 +56,9 @@ END
         if_expected '-> (exited|killed): ' \
             '#     = exited: 0    the process has ended by itself; or = killed: SIGKILL'
         cat <<END
-# Lines in a row that differ at most in their results are one line here. Does
-# the page say that a call comes twice, or do you think so? Then copy the line,
-# and write one result into each, also the 0 of an end of file.
+# If a call comes several times in a row, the sheet has its line only once. Copy
+# the line as often as you think that the call is made, and write one result on
+# each. The 0 of an end of file is a result, too.
 END
         if_expected '\) -> ' '# Where the lab prints -> you may find = here: both are the same.'
         if_expected '^~' '# In a line that begins with ~ leave # as it is: it is measured.'

@@ -107,11 +107,14 @@ function squeeze(text) {
     return text
 }
 
-# A line without quotes, brackets and capitals, and an error without -1. A text
-# of 0 bytes is 0.
+# A line without quotes, brackets, capitals and "bytes", and an error without -1
+# and without its text. A text of 0 bytes is 0.
 function plain(line) {
     gsub(/([0-9]+ (bytes )?)?""/, "0", line)
+    if (match(line, / = (-1 )?[Ee][A-Za-z0-9]+ "[^"]*"$/))
+        sub(/ "[^"]*"$/, "", line)
     gsub(/-1 [Ee]/, "e", line)
+    gsub(/ bytes?/, "", line)
     sub(/\) -> /, ") = ", line)
     gsub(/["[\]]/, "", line)
     gsub(/ +,/, ",", line)
@@ -150,8 +153,8 @@ function masked(line) {
 }
 
 # Does a line of the sheet mean what this line of the output says? '3 "red"',
-# '3 red', '"red"', 'red' and '3' are the same; so are '-1 EAGAIN' and 'eagain',
-# and '1 POLLIN', 'POLLIN' and '1'.
+# '3 red', '"red"', 'red' and '3' are the same; so are '6' and '6 bytes',
+# '-1 EAGAIN' and 'eagain', and '1 POLLIN', 'POLLIN' and '1'.
 function means(line, wanted) {
     if (wanted ~ /^~/)
         return masked(plain(line)) == masked(plain(wanted))
@@ -218,11 +221,20 @@ function hand_out_order(step,    i, j, n, line) {
         add("handed", step, line[i % n + 1])
 }
 
-# What was predicted and what is, line by line.
+# A line without its results.
+function before_result(line) {
+    sub(/( = |: | -> ).*/, "", line)
+    return squeeze(line)
+}
+
+# What was predicted and what is, line by line; nothing if they are other lines.
 function beside(step,    i, n, m, you, is) {
     n = split(lines["you", step], you, "\n") - 1
     m = split(lines["is", step], is, "\n") - 1
-    for (i = 1; i <= n && n == m; i++)
+    for (i = 1; i <= n || i <= m; i++)
+        if (before_result(you[i]) != before_result(is[i]))
+            return
+    for (i = 1; i <= n; i++)
         if (means(you[i], is[i]))
             print " " is[i]
         else

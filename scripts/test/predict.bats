@@ -282,6 +282,31 @@ it is:  bob       recv() = 2 "hi"
     said '0 of 4 steps as predicted'
 }
 
+@test "a unit behind a number, and the text behind an error, do no harm" {
+    plant_steps
+    fill_in 's/ = 3 "you"/ = 3 bytes/; s/-1 EPIPE/-1 EPIPE "Broken pipe"/'
+    passes predict
+    said '3 of 3 steps as predicted'
+    fill_in 's/ = 3 "you"/ = 2 bytes/; s/-1 EPIPE/-1 EPERM "Broken pipe"/'
+    passes predict
+    said '1 of 3 steps as predicted'
+}
+
+@test "a line too few and one too many are not compared with their neighbours" {
+    printf '%s\n' '1. Who?' 'bob       recv() = 2 "hi"' 'bob       recv() = 0 ""' \
+        'ann       send("you") ...' 'bob       recv() = 3 "you"' >"$box/said"
+    sketch "cat '$box/said'"
+    cp "$box/said" expected/90-planted.txt
+    fill_in 3d
+    echo 'bob       recv() = 0 ""' >>"$paper"
+    passes predict
+    said '        bob       recv() = 2 "hi"
+it is:  bob       recv() = 0 ""
+        ann       send("you") ...
+        bob       recv() = 3 "you"
+you:    bob       recv() = 0 ""'
+}
+
 @test "the number of poll() is enough where POLLIN is alone, or the event" {
     plant_steps
     printf '%s\n' '' '4. Ready?' 'bob       poll(listener) = 1 POLLIN' \
