@@ -109,16 +109,15 @@ show_rows() {
 }
 
 # The same for the longest part of the line $1 of a log that is on that page:
-# the names and numbers round it are those of one machine. With pattern $2, only
-# the rows that have it, too; $1 is then what is left of the line, and the part
-# has to be longer, because a row that is found by chance would lead away.
+# the names and numbers round it are those of one machine. $2 words of the part
+# have to be long. With pattern $3, only the rows that have it, too.
 show_rows_of_part() {
     local part
     [[ -e labs/problems.md ]] || return 1
-    part=$(WANTED=$1 awk -v least="${2+3}" -f "$scripts/study/longest.awk" \
+    part=$(WANTED=$1 awk -v least="$2" -f "$scripts/study/longest.awk" \
         labs/problems.md)
     [[ -n $part ]] || return 1
-    show_rows "${2+$2$'\n'}$(pattern "$part" | sed 's/ /[^a-z0-9_]+/g')" \
+    show_rows "${3+$3$'\n'}$(pattern "$part" | sed 's/ /[^a-z0-9_]+/g')" \
         "In labs/problems.md, of \"$part\""
 }
 
@@ -150,20 +149,23 @@ show_labs() {
 }
 
 # Prints what was found for $1: for all of it, or for all of its words in one
-# place; and, of the page of problems, for its longest part. Fails if that is
-# nothing.
+# place; and, of the page of problems, for its longest part. $named is main's.
+# Fails if that is nothing.
 show() {
-    local words phrase each rest shown=1
+    local words phrase each rest least=2 shown=1
     phrase=$(pattern "$1")
     rest=$(without_error "$1")
-    [[ -z $rest ]] || show_rows_of_part "$rest" "$phrase" || true
+    # Beside an error, a row that is found by chance would lead away.
+    [[ -z $named ]] || least=3
+    [[ -z $rest ]] || show_rows_of_part "$rest" 3 "$phrase" || true
     if show_rows "$phrase" 'In labs/problems.md'; then
         show_labs "$phrase" || true
         return 0
     fi
     read -r -a words <<<"$1"
     each=$(patterns "${words[@]}")
-    if show_rows "$each" 'In labs/problems.md' || show_rows_of_part "$1"; then
+    if show_rows "$each" 'In labs/problems.md' ||
+        show_rows_of_part "$1" "$least"; then
         shown=0
     fi
     if show_labs "$phrase" || show_labs "$each"; then

@@ -320,6 +320,10 @@ $red"
         passes make -s find WHAT="$what"
         [[ $output == 'EAGAIN is error 11: '*'recv(sv[0]) = -1 EAGAIN'* ]]
     done
+    plant_items
+    printf '\n### Try again (11, EAGAIN)\n\nAsk who reads.\n' >>labs/problems.md
+    passes make -s find WHAT='the shared folder gets EAGAIN'
+    [[ $output == 'EAGAIN is error 11: '*'Ask who reads.'* && $output != *'(5, EIO)'* ]]
     for what in EAGAIN eagain recv; do
         passes make -s find WHAT="$what"
         [[ $output != *next:* ]]
