@@ -4,7 +4,7 @@
  * sendmsg() gathers the bytes of its buffers into one message. recvmsg()
  * scatters one message over its buffers: it fills one after the other, as far
  * as the message goes. The message between the two calls is a row of bytes, and
- * the borders of the sender's buffers are not kept. A datagram that does not
+ * where the sender's buffers ended is not kept. A datagram that does not
  * fit loses its rest, and MSG_TRUNC says so.
  *
  *      sender                  kernel                  receiver

@@ -351,7 +351,7 @@ static void when_it_is_free(void)
 
     int killed = CHECK(kill(helper, SIGKILL));
     say("kill(helper, SIGKILL) = %d", killed);
-    CHECK(waitpid(helper, NULL, 0));    // reap() would want it to succeed
+    CHECK(waitpid(helper, NULL, 0));    // reap() would end the lab
 
     role("client");
     send_to_both(client);

@@ -32,7 +32,7 @@ if_expected() {
 
 # What stands at the top of a sheet.
 instructions() {
-    local error='EAGAIN will do, -1 will not'
+    local error='EAGAIN will do, -1 will not do'
     ! is_minus_one_enough "$name" || error='EAGAIN or = -1 will do'
     if [[ -n ${ORDER-} ]]; then
         cat <<END
@@ -44,15 +44,15 @@ END
 # What will lab $number print? Put a result in the place of each ?, as in
 #     = 3 "red"      these three bytes came; = red or = 3 will do
 #     = 0            end of file, an empty message, or a call that succeeded
-#     = -1 EAGAIN    it failed, with this error; = $error
+#     = -1 EAGAIN    it failed with this error; = $error
 END
         if_expected ' = [0-9]+ \["' \
-            '#     = 5 ["red", "no"]  two buffers; = red, no will do, = 5 will not'
+            '#     = 3 ["red", ".."]  two whole buffers; = red, .. will do, = 3 will not'
         if_expected ' = 1 POLLIN$' \
             '#     = 1 POLLIN     poll() reports POLLIN; = 1 will do'
         if_expected '""' '#     ""             an empty text, or no name'
         ! grep -qs 'write "waits"' "$suite/labs/$name/README.md" ||
-            echo '#     = waits        it never returns; leave the ? in all lines after it'
+            echo '#     = waits        it never returns; leave the ? in this step after it'
         if_expected '-> (exited|killed): ' \
             '#     = exited: 0    the process has ended by itself; or = killed: SIGKILL'
         cat <<END
@@ -63,7 +63,7 @@ END
         if_expected '\) -> ' '# Where the lab prints -> you may find = here: both are the same.'
         if_expected '^~' '# In a line that begins with ~ leave # as it is: it is measured.'
     fi
-    echo '# A line that begins with # is yours: why do you think so?'
+    echo '# Write nothing behind a result: your reasons go on lines that begin with #.'
 }
 
 # Hands out the sheet: whole, or not at all, and never over one that is there.

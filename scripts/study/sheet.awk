@@ -227,9 +227,10 @@ function before_result(line) {
     return squeeze(line)
 }
 
-# What was predicted and what is, line by line; nothing if they are other lines.
+# What was predicted, as it was typed, and what is, line by line; nothing if they
+# are other lines.
 function beside(step,    i, n, m, you, is) {
-    n = split(lines["you", step], you, "\n") - 1
+    n = split(lines["sheet", step], you, "\n") - 1
     m = split(lines["is", step], is, "\n") - 1
     for (i = 1; i <= n || i <= m; i++)
         if (before_result(you[i]) != before_result(is[i]))

@@ -38,17 +38,25 @@ load helper
 }
 
 @test "ended by a signal: 1, no diff of what did not come any more, and the step" {
-    printf 'hello\nagain\n' >expected/90-planted.txt
-    sketch 'echo hello; kill -SEGV $$'
+    sketch 'printf "1. Who?\nhello\n"; kill -SEGV $$'
+    printf '1. Who?\nhello\n\n2. And then?\nagain\n' >expected/90-planted.txt
     yields 1 scripts/check.sh build/90-planted
     said 'not ok - 90 planted: ended by SIGSEGV'
     said "'make lab-90' shows how far it came"
     [[ $output != *again* && $output != *-hello* && $output != *'line '* ]]
-    said $'# It came as far as this:\n# hello'
-    sketch 'echo good-bye; kill -SEGV $$'
+    said $'# It came as far as this:\n# 1. Who?\n# hello'
+    sed -i 's/hello/good-bye/' build/90-planted
     yields 1 scripts/check.sh build/90-planted
     said $'# -hello\n# +good-bye'
     [[ $output != *again* ]]
+}
+
+@test "all lines came, and it did not end well: no step is shown" {
+    sketch 'echo hello; echo "step 1: it leaves descriptors open: 1" >&2; exit 1'
+    yields 1 scripts/check.sh build/90-planted
+    said '# step 1: it leaves descriptors open: 1'
+    said '# All lines came, as expected.'
+    [[ $output != *hello* ]]
 }
 
 @test "skipped: 77, with the reason" {
