@@ -3,10 +3,10 @@
 # usage: WANTED=... awk -f wanted.awk -f problems.awk PAGE
 #
 # Prints a line for each row that fits, or stands below a heading that does: what
-# one sees, why, and the lab that shows it; before the rows of such a heading,
-# how to tell which of them is meant; and each item that fits of the lists: of
-# those of "How to do it right", which are numbered, and of that which has no
-# lab (-).
+# one sees, why, and the lab that shows it, after the error of its heading, if
+# only the row fits. Before the rows of a heading that fits comes how to tell
+# which of them is meant. And a line for each item that fits of the lists: of those
+# of "How to do it right", which are numbered, and of that which has no lab (-).
 
 # A text without the targets of its links. A section of PAGE stays in quotes.
 function without_targets(text,    label, quote) {
@@ -62,7 +62,10 @@ function end_of_text() {
     sub(/^l/, "L", cell[3])
     sub(/: `.*/, ".", cell[3])
     side = heading ~ /on Linux$/ ? "on Linux, " : ""
-    show_if_wanted(cell[1] ": " side cell[2] " " cell[3],
+    error = ""
+    if (match(heading, /, E[A-Z0-9]+\)/) && !has_wanted(heading))
+        error = substr(heading, RSTART + 2, RLENGTH - 3) ", "
+    show_if_wanted(error cell[1] ": " side cell[2] " " cell[3],
         heading " " cell[1] " " cell[2])
 }
 

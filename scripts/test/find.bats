@@ -183,7 +183,7 @@ END
     passes make -s find WHAT=EAGAIN
     said $'labs/problems.md:\n- Which row is yours? Type ss.\n- There is a line: see "the row".\n- connect(): The queue is full.'
     passes make -s find WHAT='connect queue'
-    [[ $output == $'In labs/problems.md:\n- connect(): The queue is full. Lab 90, step 1.' ]]
+    [[ $output == $'In labs/problems.md:\n- EAGAIN, connect(): The queue is full. Lab 90, step 1.' ]]
 }
 
 @test "find: of what is only so on Linux, which side is Linux" {
@@ -292,7 +292,8 @@ END
     for not in "couldn't" couldnt; do
         passes make -s find WHAT="7# $not reach the red server at /x, Resource temporarily unavailable"
         said "In labs/problems.md, of \"couldnt reach the red server\":
-$red
+- EAGAIN, connect(), redd: \"couldn't reach the red server\": No place. Lab 90,
+  step 2.
 
 In labs/problems.md:
 - send(): Nobody reads. Lab 90, step 1.
