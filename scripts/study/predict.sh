@@ -42,7 +42,8 @@ END
     else
         cat <<END
 # What will lab $number print? Put a result in the place of each ?, as in
-#     = 3 "red"      these three bytes came; = red or = 3 will do
+#     = 3 "red"      these three bytes came; = red will do, and = 3 if no other
+#                    text of the step has 3 bytes
 #     = 0            end of file, an empty message, or a call that succeeded
 #     = -1 EAGAIN    it failed with this error; = $error
 END
@@ -50,9 +51,10 @@ END
             '#     = 3 ["red", ".."]  two whole buffers; = red, .. will do, = 3 will not'
         if_expected ' = 1 POLLIN$' \
             '#     = 1 POLLIN     poll() reports POLLIN; = 1 will do'
+        if_expected ' = 1 POLL[A-Z]+ ' \
+            '#     = 1 POLLIN POLLOUT  its words, in any order; = POLLIN POLLOUT will do'
         if_expected '""' '#     ""             an empty text, or no name'
-        ! grep -qs 'write "waits"' "$suite/labs/$name/README.md" ||
-            echo '#     = waits        it never returns; leave the ? in this step after it'
+        echo '#     = waits        it never returns; leave the ? in this step after it'
         if_expected '-> (exited|killed): ' \
             '#     = exited: 0    the process has ended by itself; or = killed: SIGKILL'
         cat <<END
@@ -148,6 +150,12 @@ fold_lines() {
         sed -E '/^(you:   |it is: |       )/!s/^/            /; s/\x01/ = -1 E/'
 }
 
+# The lines of step $1 that were measured, as they came.
+measured() {
+    awk -v only="$1" '/^[0-9]+\. / { step = $1 + 0 } /^~/ && step == only' \
+        "$work/out" | fold_lines 's/^/        /'
+}
+
 # Shows step $1, on which the verdict is $2.
 show_step() {
     echo
@@ -165,6 +173,7 @@ show_step() {
                 fold_lines 's/^-/you:    /; s/^+/it is:  /; s/^ /        /'
             ;;
     esac
+    [[ $2 == open ]] || measured "$1"
 }
 
 # Where the answers stand; who has not predicted everything is not sent there.

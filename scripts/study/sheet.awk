@@ -107,15 +107,37 @@ function squeeze(text) {
     return text
 }
 
+# A line with its POLL words, EPOLL words or flags of open() in the order of the
+# alphabet, with a blank between them.
+function sorted_words(line,    n, i, j, word, text, rest) {
+    if (!match(line, /(E?POLL|O_)[A-Z]+([ |,]+(E?POLL|O_)[A-Z]+)+/))
+        return line
+    text = substr(line, RSTART, RLENGTH)
+    rest = substr(line, RSTART + RLENGTH)
+    line = substr(line, 1, RSTART - 1)
+    n = split(text, word, /[ |,]+/)
+    for (i = 2; i <= n; i++)
+        for (j = i; j > 1 && word[j - 1] > word[j]; j--) {
+            text = word[j]
+            word[j] = word[j - 1]
+            word[j - 1] = text
+        }
+    for (i = 1; i <= n; i++)
+        line = line (i > 1 ? " " : "") word[i]
+    return line sorted_words(rest)
+}
+
 # A line without quotes, brackets, capitals and "bytes", and an error without -1
 # and without its text. A text of 0 bytes is 0.
 function plain(line) {
-    gsub(/([0-9]+ (bytes )?)?""/, "0", line)
+    gsub(/(0 (bytes )?)?""/, "0", line)
     if (match(line, / = (-1 )?[Ee][A-Za-z0-9]+ "[^"]*"$/))
         sub(/ "[^"]*"$/, "", line)
     gsub(/-1 [Ee]/, "e", line)
     gsub(/ bytes?/, "", line)
     sub(/\) -> /, ") = ", line)
+    line = sorted_words(line)
+    gsub(/: = /, ": ", line)
     gsub(/["[\]]/, "", line)
     gsub(/ +,/, ",", line)
     line = tolower(squeeze(line))
@@ -132,14 +154,20 @@ function without_counts(line) {
     return line
 }
 
-# Without the text behind a count of bytes, and without POLLIN if it is alone.
+# Without the text behind a count of bytes, if the step has no other text that is
+# as long: then the count does not tell which. And without POLLIN if it is alone.
 # With minus_one=1 also without the name behind -1.
-function without_texts(line,    count) {
+function without_texts(step, line,    done, count, text) {
     while (match(line, /[0-9]( bytes)? "([^"\\]|\\.)*"/)) {
-        count = substr(line, RSTART, RLENGTH)
+        count = text = substr(line, RSTART, RLENGTH)
         sub(/ ".*/, "", count)
-        line = substr(line, 1, RSTART - 1) count substr(line, RSTART + RLENGTH)
+        sub(/^[^"]*/, "", text)
+        done = done substr(line, 1, RSTART - 1) count
+        if (texts[step, length(text)] > 1)
+            done = done " " text
+        line = substr(line, RSTART + RLENGTH)
     }
+    line = done line
     sub(/ = 1 POLLIN$/, " = 1", line)
     if (minus_one)
         gsub(/-1 E[A-Z0-9]+/, "-1", line)
@@ -154,13 +182,14 @@ function masked(line) {
 
 # Does a line of the sheet mean what this line of the output says? '3 "red"',
 # '3 red', '"red"', 'red' and '3' are the same; so are '6' and '6 bytes',
-# '-1 EAGAIN' and 'eagain', and '1 POLLIN', 'POLLIN' and '1'.
-function means(line, wanted) {
+# '-1 EAGAIN' and 'eagain', and '1 POLLIN', 'POLLIN' and '1'. The words of poll()
+# may be in another order, and with | or a comma between them.
+function means(step, line, wanted) {
     if (wanted ~ /^~/)
         return masked(plain(line)) == masked(plain(wanted))
-    return plain(line) == plain(wanted) ||
-        plain(line) == plain(without_texts(wanted)) ||
-        plain(without_counts(line)) == plain(without_counts(wanted))
+    line = plain(line)
+    return line == plain(wanted) || line == plain(without_texts(step, wanted)) ||
+        line == plain(without_counts(wanted))
 }
 
 function add(sheet, step, line) {
@@ -174,7 +203,7 @@ function read_step(step,    i, j, n, line, taken) {
     n = split(lines["sheet", step], line, "\n") - 1
     for (i = 1; i <= n; i++) {
         for (j = 1; j <= count[step]; j++)
-            if (!(j in taken) && means(line[i], evidence[step, j]))
+            if (!(j in taken) && means(step, line[i], evidence[step, j]))
                 break
         if (j <= count[step]) {
             taken[j] = 1
@@ -236,7 +265,7 @@ function beside(step,    i, n, m, you, is) {
         if (before_result(you[i]) != before_result(is[i]))
             return
     for (i = 1; i <= n; i++)
-        if (means(you[i], is[i]))
+        if (means(step, you[i], is[i]))
             print " " is[i]
         else
             print "-" you[i] "\n+" is[i]
@@ -281,8 +310,20 @@ step == "" { next }
 
 { add(sheet, step, $0) }
 
+# How many texts of the step have this length?
+function count_texts(line,    text) {
+    while (match(line, /"([^"\\]|\\.)*"/)) {
+        text = substr(line, RSTART, RLENGTH)
+        if (!((step, text) in counted))
+            texts[step, RLENGTH]++
+        counted[step, text] = 1
+        line = substr(line, RSTART + RLENGTH)
+    }
+}
+
 sheet == "is" {
     evidence[step, ++count[step]] = $0
+    count_texts($0)
     if (/\) = / && !/\) = 0$/)
         failed[call_in($0)] = 1
 }
