@@ -31,9 +31,9 @@ enum {
     SMALL_BUFFER = 8192    // a send buffer that is full before all are sent
 };
 
-/* A path may fill sun_path, so that no zero is behind its last letter. So
- * another program's path is printed with "%.*s" and this number: the path ends
- * at a zero byte, or after this many letters. */
+/* A path of 108 letters fills sun_path: then no zero byte is behind it. A
+ * client of another program may have such a path. "%.*s" with this number
+ * prints up to a zero byte, and never more than this many letters. */
 enum {
     PATH_ROOM =
         sizeof(struct sockaddr_un) - offsetof(struct sockaddr_un, sun_path)
@@ -328,7 +328,7 @@ static void nobody_reads(void)
     int k = send_until_full(client);
     say_measured("the first number without room: k = %d", k);
 
-    /* There was no room for k a moment ago. This call shows the error, too. */
+    /* send_until_full() has tried k already, and does not print the error. */
     const char *result = RESULT(send_number(client, k, MSG_DONTWAIT), EAGAIN);
     say("sendto(k, MSG_DONTWAIT) = %s", result);
 

@@ -133,8 +133,8 @@ static int recv_calls;         // since receive_message() was called
 static bool sender_is_slow;    // it sends one byte for each dot that it gets
 
 /* One recv() returns one piece. Its length can be anything from 1 to room, or 0
- * at end of file. Your own program needs no dot: here the dot makes sure that
- * there is one byte at a time. */
+ * at end of file. The program of "Build it" needs no dot: here the dot makes
+ * sure that there is one byte at a time. */
 static int receive_piece(int fd, char *buf, int room)
 {
     if (sender_is_slow)

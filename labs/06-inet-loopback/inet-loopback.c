@@ -76,7 +76,8 @@ static char letter_of(in_port_t port)
     return (char)('P' + i);
 }
 
-/* An address as text, good until the next call. A path may fill all of
+/* An address as text, until the next call of this function. inet_ntop() writes
+ * an IP address as text, such as 127.0.0.1. A path may fill all of
  * sun_path, and then there is no zero behind it. */
 static const char *text_of(const struct address *address)
 {

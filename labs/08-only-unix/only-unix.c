@@ -76,7 +76,7 @@ static void close_server(int listener, const struct address *server)
         CHECK(unlink(server->un.sun_path));
 }
 
-/* The path or the IP address as text, good until the next call. */
+/* The path or the IP address as text, until the next call of this function. */
 static const char *text_of(const struct address *address)
 {
     static char text[128];

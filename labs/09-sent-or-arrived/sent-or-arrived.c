@@ -240,8 +240,8 @@ static void dgram_gone_unix(void)
     CHECK(close(client));
 }
 
-/* Another socket gets the address to which the client is connected. The first
- * server is closed, so the address is free. */
+/* getpeername() tells to which address the client is connected. Another socket
+ * gets this address. The first server is closed, so the address is free. */
 static int open_new_server(int client)
 {
     struct address server = loopback_address();
@@ -367,8 +367,9 @@ static void dgram_full_unix(void)
  * they were sent. Each processor has one queue for the packets that it sends to
  * its own machine, and handles them in their order. From here on, all packets
  * of this process go through the same queue, unless somebody has told the
- * kernel to give packets of lo to other processors (receive packet steering,
- * which is off if nobody turns it on). See sched_setaffinity(2). */
+ * kernel to give packets of the loopback network to other processors (receive
+ * packet steering, which is off if nobody turns it on). See
+ * sched_setaffinity(2). */
 static void stay_on_one_processor(void)
 {
     int processor = CHECK(sched_getcpu());
@@ -380,10 +381,10 @@ static void stay_on_one_processor(void)
 }
 
 /* A packet may cause an answer, which goes to the end of the same queue. Over
- * TCP an answer may let one more packet go. The first packet sent here comes
- * behind all earlier packets, the second one behind their answers, and the
- * third one behind what the answers let go. When all three have come, all of
- * these have been handled. */
+ * TCP an answer may let one more packet go. When the first packet sent here has
+ * come, all earlier packets have been handled, and their answers are in the
+ * queue. So the second packet comes behind these answers, and the third one
+ * behind what the answers let go. */
 static void wait_for_earlier_packets(void)
 {
     struct connection other = open_dgram(loopback_address());

@@ -64,7 +64,8 @@ static int count_threads(void)
     return (int)task.st_nlink - 2;
 }
 
-/* How many of the two numbers lead to a socket in this process. */
+/* How many of the two numbers lead to a socket in this process. fcntl(F_GETFD)
+ * fails with EBADF if a number leads nowhere. */
 static int count_open(const int sv[2])
 {
     int count = 0;
@@ -189,8 +190,8 @@ static void thread_closes(void)
 static int number;    // a pointer to this variable is sent
 
 /* The thread and the child do the same with the pointer that they receive. n is
- * 0 if main has failed: then main's end is closed. Only a child can see that,
- * because a thread ends together with main. */
+ * 0 if main has failed: then main's end is closed. Only a child can see that:
+ * when main fails, the whole process ends, and the thread with it. */
 static void follow_pointer(int fd)
 {
     int *pointer;
