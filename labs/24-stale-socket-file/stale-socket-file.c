@@ -98,7 +98,7 @@ static void ask_by_connect(void)
 
 /* A client writes who it is, so that the server can say whom it has got. What
  * it has written stays in the server's queue when it closes its socket. From
- * here on the process speaks as the client: the caller names its role again. */
+ * here on the process speaks as the client, until the caller calls role(). */
 static void run_client(const char *name, const char *text)
 {
     int to_server = new_socket();
@@ -193,7 +193,7 @@ static void bind_again(void)
     try_to_bind(listener);
 
     CHECK(close(to_old));
-    CHECK(waitpid(old, NULL, 0));    // reap() would want it to succeed
+    CHECK(waitpid(old, NULL, 0));    // not reap(): it is killed
     try_to_bind(listener);
 
     int set =

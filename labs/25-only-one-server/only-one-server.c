@@ -147,7 +147,7 @@ static void crash_with_lock(void)
     say("open(\"%s\") = %s", server_address.sun_path, opened);
 
     CHECK(close(sv[0]));               // the first one sees end of file
-    CHECK(waitpid(first, NULL, 0));    // reap() would want it to succeed
+    CHECK(waitpid(first, NULL, 0));    // not reap(): it is killed
     const char *found = RESULT(access(lock_path, F_OK), ENOENT);
     say("access(\"%s\") = %s", lock_path, found);
     try_to_lock("lock", lock);
@@ -198,7 +198,7 @@ static void ask_three_times(pid_t first, int to_first, int to_helper)
     try_to_lock("lock", lock);
 
     CHECK(close(to_first));            // the first one sees end of file
-    CHECK(waitpid(first, NULL, 0));    // reap() would want it to succeed
+    CHECK(waitpid(first, NULL, 0));    // not reap(): it is killed
     try_to_lock("lock", lock);
 
     say("shutdown(to_helper, SHUT_WR) ...");

@@ -66,7 +66,7 @@ static int open_server(const struct sockaddr_un *address)
 }
 
 /* A client that is connected, and waits to be accepted. From here on the
- * process speaks as this client: the caller names its role again. */
+ * process speaks as this client, until the caller calls role(). */
 static int open_client(const char *name)
 {
     int to_server = new_socket();
@@ -339,8 +339,8 @@ static void wait_for_dot(int fd)
 /* The new server. It has the listener and the lock, because fork() has copied
  * all descriptors. The first dot comes when the old server has closed both, and
  * the third server has been refused. The second dot comes when eve has tried to
- * connect. It is there for edit 2: without it accept() would fail, and end the
- * lab, before eve tries. */
+ * connect. Only edit 2 of "Break it" needs it: there accept() fails and ends
+ * the lab, and without this dot that would be before eve tries. */
 static _Noreturn void run_successor(int listener, int from_first)
 {
     role("new");

@@ -33,7 +33,8 @@ static const struct sockaddr_un second_address = {.sun_family = AF_UNIX,
                                                   .sun_path = "second.sock"};
 static const char *const log_path = "log.txt";
 
-/* The permissions in the mode, without the type of the file. */
+/* The permissions. In st_mode, the type of the file stands before them: a
+ * regular file, a socket, a directory. */
 static mode_t mode_of_file(const char *path)
 {
     struct stat status;

@@ -234,9 +234,9 @@ static int close_and_wait(int end)
     return CHECK(close(end));
 }
 
-/* The other side has closed its end, so recv() is 0. (In edit 1 it is -1
- * ECONNRESET, because the other side has broken the connection off.) The text
- * is good until the next RESULT. */
+/* The other side has closed its end, so recv() is 0. (It is -1
+ * ECONNRESET if the other side breaks the connection off. No step does this.)
+ * The text is good until the next RESULT. */
 static const char *read_end(int end)
 {
     char byte;
@@ -293,7 +293,7 @@ static struct states find_states(void)
     char piece[4096];
     char line[256];
 
-    FILE *list = fopen("/proc/net/tcp", "re");
+    FILE *list = fopen("/proc/net/tcp", "r");
     if (!list)
         fail("fopen(\"/proc/net/tcp\")", __FILE__, __LINE__);
     setvbuf(list, piece, _IOFBF, sizeof(piece));
@@ -521,7 +521,7 @@ static void need_time_wait(void)
     const char *path = "/proc/sys/net/ipv4/tcp_max_tw_buckets";
     int most;
 
-    FILE *limit = fopen(path, "re");
+    FILE *limit = fopen(path, "r");
     if (!limit && errno == ENOENT)
         return;
     if (!limit)

@@ -62,7 +62,8 @@ END
 # the line as often as you think that the call is made, and write one result on
 # each. The 0 of an end of file is a result, too.
 END
-        if_expected '\) -> ' '# Where the lab prints -> you may find = here: both are the same.'
+        if_expected '\) -> ((exited: |killed: )?[^ ,:]+|"[^"]*")$' \
+            '# Where the lab prints -> you may find = here: leave it as it is.'
         if_expected '^~' '# In a line that begins with ~ leave # as it is: it is measured.'
     fi
     echo '# Write nothing behind a result: your reasons go on lines that begin with #.'
@@ -153,7 +154,16 @@ fold_lines() {
 # The lines of step $1 that were measured, as they came.
 measured() {
     awk -v only="$1" '/^[0-9]+\. / { step = $1 + 0 } /^~/ && step == only' \
-        "$work/out" | fold_lines 's/^/        /'
+        "$work/out"
+}
+
+# Each line of step $1 that was measured, as it came, in the place of a line that
+# has # for its figures.
+unmasked() {
+    lines=$(measured "$1") awk '
+        BEGIN { split(ENVIRON["lines"], line, "\n") }
+        /^[ +]?~/ { sub(/~.*/, ""); $0 = $0 line[++n] }
+        { print }'
 }
 
 # Shows step $1, on which the verdict is $2.
@@ -161,19 +171,22 @@ show_step() {
     echo
     grep "^$1\. " "$work/is"
     case $2 in
-        right) echo '        as predicted' ;;
+        right)
+            echo '        as predicted'
+            measured "$1" | fold_lines 's/^/        /'
+            ;;
         'right short')
             echo '        as predicted, in the words of the lab:'
-            sheet is "$1" "$work/is" "$paper" | fold_lines 's/^/        /'
+            sheet is "$1" "$work/is" "$paper" | unmasked "$1" |
+                fold_lines 's/^/        /'
             ;;
         open) echo '        not predicted yet' ;;
         given) echo '        nothing to predict' ;;
         *)
-            differences "$1" |
+            differences "$1" | unmasked "$1" |
                 fold_lines 's/^-/you:    /; s/^+/it is:  /; s/^ /        /'
             ;;
     esac
-    [[ $2 == open ]] || measured "$1"
 }
 
 # Where the answers stand; who has not predicted everything is not sent there.

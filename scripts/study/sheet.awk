@@ -139,9 +139,10 @@ function plain(line) {
     line = sorted_words(line)
     gsub(/: = /, ": ", line)
     gsub(/["[\]]/, "", line)
-    gsub(/ +,/, ",", line)
+    gsub(/ *, */, ",", line)
     line = tolower(squeeze(line))
-    sub(/ = (eof|end of file)$/, " = 0", line)
+        sub(/ = (eof|end of file)$/, " = 0", line)
+    gsub(/ewouldblock/, "eagain", line)
     return line
 }
 
@@ -310,11 +311,11 @@ step == "" { next }
 
 { add(sheet, step, $0) }
 
-# How many texts of the step have this length?
+# How many texts of the step, such as have letters, have this length?
 function count_texts(line,    text) {
     while (match(line, /"([^"\\]|\\.)*"/)) {
         text = substr(line, RSTART, RLENGTH)
-        if (!((step, text) in counted))
+        if (text ~ /[A-Za-z]/ && !((step, text) in counted))
             texts[step, RLENGTH]++
         counted[step, text] = 1
         line = substr(line, RSTART + RLENGTH)

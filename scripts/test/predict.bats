@@ -328,6 +328,10 @@ it is:  bob       recv() = 2 "hi"
     sed -i '/^4/,$s/?/1/' "$paper"
     passes predict
     said $'4. How many?\n        as predicted\n        ~bob      sent 8000 bytes\n'
+    sed -i '/^4/,$s/= 1$/= 2/' "$paper"
+    passes predict
+    said $'4. How many?\n        ~bob      sent 8000 bytes\nyou:    bob       recv() = 2\n'
+    [[ $(grep -c 8000 <<<"$output") == 1 ]]
 }
 
 @test "a unit behind a number, and the text behind an error, do no harm" {
