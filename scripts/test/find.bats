@@ -311,6 +311,9 @@ $red"
     plant_items
     passes make -s find WHAT='redd: (7) the shared folder cannot do'
     [[ $output != *next:* && $output != *E2BIG* ]]
+    printf '\n### Not permitted (1, EPERM)\n\nAsk root.\n' >>labs/problems.md
+    passes make -s find WHAT='redd (1): Input/output error'
+    [[ $output == 'EIO is error 5: '* && $output != *EPERM* ]]
 }
 
 @test "find: an error among other words leads to all of this error" {
