@@ -164,10 +164,12 @@ static int open_name(int at, const char *name, int is_last)
  * matter. */
 static int open_by_name(int dir, char *path)
 {
-    int at = CHECK(fcntl(dir, F_DUPFD_CLOEXEC, 0));    // dir stays open
+    // as dup(): a second descriptor, so that dir stays open
+    int at = CHECK(fcntl(dir, F_DUPFD_CLOEXEC, 0));
 
     while (path != NULL && at != -1) {
-        const char *name = strsep(&path, "/");    // path is NULL after the last
+        // strsep() cuts off the first name; path is the rest then, or NULL
+        const char *name = strsep(&path, "/");
         int next = open_name(at, name, path == NULL);
         int error = errno;
         CHECK(close(at));

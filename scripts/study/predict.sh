@@ -60,11 +60,13 @@ END
         cat <<END
 # If a call comes several times in a row, the sheet has its line only once. Copy
 # the line as often as you think that the call is made, and write one result on
-# each. The 0 of an end of file is a result, too.
+# each. The 0 of an end of file is a result, too. Remove a line that does not
+# come, as you think.
 END
         if_expected '\) -> ((exited: |killed: )?[^ ,:]+|"[^"]*")$' \
             '# Where the lab prints -> you may find = here: leave it as it is.'
-        if_expected '^~' '# In a line that begins with ~ leave # as it is: it is measured.'
+                if_expected '^~' '# A line that begins with ~ is measured: leave # there, and write what you think' \
+            '# of it on a line of your own that begins with #.'
     fi
     echo '# Write nothing behind a result: your reasons go on lines that begin with #.'
 }

@@ -143,7 +143,7 @@ predict() {
     said '1 of 3 steps as predicted'
     said '        eve       waitpid(bob) -> killed: SIGKILL'
     grep -qxF '#     ""             an empty text, or no name' "$paper"
-    grep -qxF '# In a line that begins with ~ leave # as it is: it is measured.' "$paper"
+    grep -qF '# A line that begins with ~ is measured: leave # there' "$paper"
     fails grep -E '^#.{80}' "$paper"
 }
 
