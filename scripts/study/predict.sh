@@ -65,7 +65,7 @@ END
 END
         if_expected '\) -> ((exited: |killed: )?[^ ,:]+|"[^"]*")$' \
             '# Where the lab prints -> you may find = here: leave it as it is.'
-                if_expected '^~' '# A line that begins with ~ is measured: leave # there, and write what you think' \
+        if_expected '^~' '# A line that begins with ~ is measured: leave # there, and write what you think' \
             '# of it on a line of your own that begins with #.'
     fi
     echo '# Write nothing behind a result: your reasons go on lines that begin with #.'

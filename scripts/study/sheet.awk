@@ -226,9 +226,9 @@ function without_arrow(line) {
 # are one, because their number may be what is to be predicted.
 function hand_out_blanks(step,    i, line, last) {
     for (i = 1; i <= count[step]; i++) {
-        line = blank(evidence[step, i])
+        line = without_arrow(blank(evidence[step, i]))
         if (line != last || line == evidence[step, i])
-            add("handed", step, without_arrow(line))
+            add("handed", step, line)
         last = line
     }
 }
