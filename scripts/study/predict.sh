@@ -42,8 +42,8 @@ END
     else
         cat <<END
 # What will lab $number print? Put a result in the place of each ?, as in
-#     = 3 "red"      these three bytes came; = red will do, and = 3 if no other
-#                    text of the step has 3 bytes
+#     = 3 "red"      these three bytes came; = red will do, = 3 alone may not
+#     = 3            three bytes were sent
 #     = 0            end of file, an empty message, or a call that succeeded
 #     = -1 EAGAIN    it failed with this error; = $error
 END
@@ -54,7 +54,7 @@ END
         if_expected ' = 1 POLL[A-Z]+ ' \
             '#     = 1 POLLIN POLLOUT  its words, in any order; = POLLIN POLLOUT will do'
         if_expected '""' '#     ""             an empty text, or no name'
-        echo '#     = waits        it never returns; leave the ? in this step after it'
+        echo '#     = waits        it never returns; leave the ? below it in this step'
         if_expected '-> (exited|killed): ' \
             '#     = exited: 0    the process has ended by itself; or = killed: SIGKILL'
         cat <<END
