@@ -268,8 +268,11 @@ function beside(step,    i, n, m, you, is) {
     for (i = 1; i <= n; i++)
         if (means(step, you[i], is[i]))
             print " " is[i]
-        else
+        else {
             print "-" you[i] "\n+" is[i]
+            if (plain(you[i]) == plain(without_texts("", is[i])))
+                print " (which text? this step has several of this length)"
+        }
 }
 
 function hand_out(step) {

@@ -189,6 +189,10 @@ load helper
     said $'2. Why?\nc\n'
     [[ $output != *Who* && $output != *How* ]]
     said $'ok - 90 planted (all steps were compared)\nnext: labs/90-planted/README.md, and make predict-90'
+    mkdir -p work/90-planted
+    touch work/90-planted/prediction.txt
+    STEP=2 passes scripts/check.sh --live build/90-planted
+    said 'next: labs/90-planted/answers.md, paragraph 2'
     sed -i s/e/x/ "$box/said"
     STEP=2 yields 1 scripts/check.sh --live build/90-planted
     STEP=4 yields 2 scripts/check.sh --live build/90-planted

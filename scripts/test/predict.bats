@@ -290,6 +290,7 @@ it is:  bob       recv() = 2 "hi"
         fill_in "s/ = 3 \"tea\"/ = $result/"
         passes predict
         said '3 of 4 steps as predicted'
+        [[ $(grep -c 'which text?' <<<"$output") == $((${#result} == 1)) ]]
     done
     for result in '3 "tea"' tea '"tea"'; do
         fill_in "s/ = 3 \"tea\"/ = $result/"
