@@ -12,14 +12,16 @@
  *     RESULT(call, error)   the result as text: "3", or "-1 EAGAIN" if the call
  *                           failed with just that error; any other ends the lab
  *     error_name(error)     "EAGAIN" for the number EAGAIN
+ *     fail(call, ...)       the call has failed, see errno: the lab ends here
  *     reap(child)           wait for a child; if it failed, the lab ends
  *     skip(reason)          this machine cannot show what the lab is about
  *     need_proc()           skip the lab if there is no /proc
  *     need_own_directory()  skip the lab if it may not make files here
- *     as_ordinary_user()    root gives up what lets it pass permissions
+ *     as_ordinary_user()    from here on, permissions count for root, too
  *
  * Nothing here makes a socket, an address, a message or a process. But a step
- * that makes one has to end it: see look_for_leaks().
+ * has to close what it opens, and to wait for the processes that it makes: see
+ * look_for_leaks().
  */
 #ifndef LAB_H
 #define LAB_H

@@ -31,9 +31,9 @@ enum {
     SMALL_BUFFER = 8192    // a send buffer that is full before all are sent
 };
 
-/* A path of 108 letters fills sun_path: then no zero byte is behind it. A
- * client of another program may have such a path. "%.*s" with this number
- * prints up to a zero byte, and never more than this many letters. */
+/* The size of sun_path. A path of 108 letters fills it: then no zero byte is
+ * behind the path. A client of another program may have such a path. "%.*s"
+ * with this size prints up to a zero byte, and never more. */
 enum {
     PATH_ROOM =
         sizeof(struct sockaddr_un) - offsetof(struct sockaddr_un, sun_path)
@@ -95,7 +95,7 @@ static struct sender receive(int fd, size_t room)
     return from;
 }
 
-/* A client that wants an answer. */
+/* A client that wants an answer. _Noreturn: this function ends in _exit(). */
 static _Noreturn void ask(const struct sockaddr_un *own, const char *request)
 {
     int fd = open_and_bind(own);
@@ -314,9 +314,9 @@ static pid_t start_server(int server, int client)
  * can come first.
  *
  * On some machines the queue takes more than NUMBERS datagrams. There the
- * client's send buffer is full before the queue is: until a datagram is
- * received, the kernel counts it, and several hundred bytes more, in the buffer
- * of its sender. */
+ * client's send buffer, which setsockopt() makes small, is full before the
+ * queue is: until a datagram is received, the kernel counts it, and several
+ * hundred bytes more, in the buffer of its sender. */
 static void nobody_reads(void)
 {
     const int size = SMALL_BUFFER;

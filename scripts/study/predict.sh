@@ -42,7 +42,8 @@ END
     else
         cat <<END
 # What will lab $number print? Put a result in the place of each ?, as in
-#     = 3 "red"      these three bytes came; = red will do, = 3 alone may not
+#     = 3 "red"      these three bytes came; = red will do, and = 3 if no other
+#                    text here is as long
 #     = 3            three bytes were sent
 #     = 0            end of file, an empty message, or a call that succeeded
 #     = -1 EAGAIN    it failed with this error; = $error
@@ -60,13 +61,13 @@ END
         cat <<END
 # If a call comes several times in a row, the sheet has its line only once. Copy
 # the line as often as you think that the call is made, and write one result on
-# each. The 0 of an end of file is a result, too. Remove a line that does not
-# come, as you think.
+# each. The 0 of an end of file is a result, too. If you think that a line does
+# not come, remove it.
 END
         if_expected '\) -> ((exited: |killed: )?[^ ,:]+|"[^"]*")$' \
             '# Where the lab prints -> you may find = here: leave it as it is.'
-        if_expected '^~' '# A line that begins with ~ is measured: leave # there, and write what you think' \
-            '# of it on a line of your own that begins with #.'
+        if_expected '^~' '# A line that begins with ~ is measured: # stands for its figures, and stays.' \
+            '# What you think of it goes on a new line that begins with #.'
     fi
     echo '# Write nothing behind a result: your reasons go on lines that begin with #.'
 }

@@ -131,8 +131,8 @@ function sorted_words(line,    n, i, j, word, text, rest) {
 # and without its text. A text of 0 bytes is 0.
 function plain(line) {
     gsub(/(0 (bytes )?)?""/, "0", line)
-    if (match(line, / = (-1 )?[Ee][A-Za-z0-9]+ "[^"]*"$/))
-        sub(/ "[^"]*"$/, "", line)
+    if (match(line, / = (-1 )?[Ee][A-Za-z0-9]+,? "[^"]*"$/))
+        sub(/,? "[^"]*"$/, "", line)
     gsub(/-1 [Ee]/, "e", line)
     gsub(/ bytes?/, "", line)
     sub(/\) -> /, ") = ", line)
