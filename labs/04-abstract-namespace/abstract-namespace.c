@@ -351,7 +351,7 @@ static void when_it_is_free(void)
 
     int killed = CHECK(kill(helper, SIGKILL));
     say("kill(helper, SIGKILL) = %d", killed);
-    CHECK(waitpid(helper, NULL, 0));    // reap() would end the lab
+    CHECK(waitpid(helper, NULL, 0));    // not reap(): it is killed
 
     role("client");
     send_to_both(client);

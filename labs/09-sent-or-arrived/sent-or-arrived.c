@@ -384,7 +384,8 @@ static void stay_on_one_processor(void)
  * TCP an answer may let one more packet go. When the first packet sent here has
  * come, all earlier packets have been handled, and their answers are in the
  * queue. So the second packet comes behind these answers, and the third one
- * behind what the answers let go. */
+ * behind what the answers let go. When all three have come, all of these have
+ * been handled. */
 static void wait_for_earlier_packets(void)
 {
     struct connection other = open_dgram(loopback_address());
