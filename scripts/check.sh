@@ -111,11 +111,12 @@ explain() {
 # After a good run: which lab comes next. Who has seen one step has not seen all.
 say_next() {
     local lab found=
-    if [[ -n ${STEP-} && -e $suite/work/$name/prediction.txt ]]; then
-        echo "next: labs/$name/answers.md, paragraph $STEP"
-        return
-    elif [[ -n ${STEP-} ]]; then
-        echo "next: labs/$name/README.md, and make predict-$number"
+    if [[ -n ${STEP-} ]]; then
+        if [[ -e $suite/work/$name/prediction.txt ]]; then
+            echo "next: labs/$name/answers.md, paragraph $STEP"
+        else
+            echo "next: labs/$name/README.md, and make predict-$number"
+        fi
         return
     fi
     for lab in "$suite"/labs/[0-9]*/; do

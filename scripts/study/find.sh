@@ -10,8 +10,8 @@
 # in one place. First come the rows and items of labs/problems.md that fit, and
 # before them those that have other words of WHAT, too; if none fits, those that
 # have the longest part of WHAT. If there is nothing, says what is near, and what
-# to try. If there is much, of the answers it says only where they are, and of the
-# evidence nothing, if that is still too much; but for ALL=1.
+# to try. If there is much, of the answers it says only where they are, and of
+# the evidence nothing, if that is still too much; but for ALL=1.
 #
 # Exit status: 0 found; 1 not found; 2 for wrong usage.
 set -euo pipefail
@@ -121,10 +121,11 @@ show_rows_of_part() {
         "In labs/problems.md, of \"$part\""
 }
 
-# Prints the line $1 of a log without the text of the error that it means.
+# Prints the line $1 of a log without the text of the error that it means, which
+# is the third field of $meant, of main.
 without_error() {
     local text
-    text=$(meant_by "$1" | head -n 1 | cut -f 3)
+    text=$(head -n 1 <<<"$meant" | cut -f 3)
     [[ -z $text ]] || printf '%s\n' "${1//"${text,,}"/ }"
 }
 
@@ -149,8 +150,8 @@ show_labs() {
 }
 
 # Prints what was found for $1: for all of it, or for all of its words in one
-# place; and, of the page of problems, for its longest part. $named is main's.
-# Fails if that is nothing.
+# place; and, of the page of problems, for its longest part. $meant and $named
+# are main's. Fails if that is nothing.
 show() {
     local words phrase each rest least=2 shown=1
     phrase=$(pattern "$1")
@@ -232,7 +233,8 @@ main() {
     named=
     [[ -n $meant ]] || named=$(named_in "$what")
     # A number in brackets may be one of the program's own.
-    grep -qsw -e "$named" expected/*.txt labs/*.md labs/*/*.md || named=
+    [[ -z $named ]] ||
+        grep -qsw "$named" expected/*.txt labs/*.md labs/*/*.md || named=
     if show "$what"; then
         [[ -z $named ]] || printf '\nnext: make find WHAT=%s\n' "$named"
     elif [[ -n $named ]]; then

@@ -3,7 +3,7 @@
 # usage: WANTED=TEXT awk [-v least=3] -f longest.awk PAGE
 #
 # Prints the most words of TEXT, one behind the other, that stand so in PAGE,
-# whatever signs are between them; of as many words, those with the most letters.
+# whatever signs are between them; of as many words, the longest ones.
 # Two of them, or as many as least says, have to have four letters or more,
 # because words such as "of the" stand everywhere; else prints nothing.
 

@@ -160,8 +160,8 @@ measured() {
         "$work/out"
 }
 
-# Each line of step $1 that was measured, as it came, in the place of a line that
-# has # for its figures.
+# Each line of step $1 that was measured, as it came, in the place of a line
+# that has # for its figures.
 unmasked() {
     lines=$(measured "$1") awk '
         BEGIN { split(ENVIRON["lines"], line, "\n") }

@@ -5,8 +5,9 @@
 # Prints a line for each row that fits, or stands below a heading that does: what
 # one sees, why, and the lab that shows it, after the error of its heading, if
 # only the row fits. Before the rows of a heading that fits comes how to tell
-# which of them is meant. And a line for each item that fits of the lists: of those
-# of "How to do it right", which are numbered, and of that which has no lab (-).
+# which of them is meant. And a line for each item that fits of the lists: of
+# those of "How to do it right", which are numbered, and of that which has no lab
+# (-).
 
 # A text without the targets of its links. A section of PAGE stays in quotes.
 function without_targets(text,    label, quote) {
@@ -27,7 +28,7 @@ function show_if_wanted(row, words) {
     print "- " row
 }
 
-function end_of_text() {
+function end_of_text(    item) {
     text = without_targets(text)
     if (text ~ /^- /)
         show_if_wanted(substr(text, 3) " (no lab shows it)", text)
@@ -36,8 +37,7 @@ function end_of_text() {
         sub(/: `[^`]*`\./, ".", item)
         show_if_wanted("How to do it right, \"" tolower(substr(heading, 5)) \
             "\", " item, text)
-    }
-    else if (text != "")
+    } else if (text != "")
         show_if_wanted(text, heading)
     text = ""
 }

@@ -107,21 +107,26 @@ function squeeze(text) {
     return text
 }
 
+# Puts the n texts of the list in the order of the alphabet.
+function sort(list, n,    i, j, text) {
+    for (i = 2; i <= n; i++)
+        for (j = i; j > 1 && list[j - 1] > list[j]; j--) {
+            text = list[j]
+            list[j] = list[j - 1]
+            list[j - 1] = text
+        }
+}
+
 # A line with its POLL words, EPOLL words or flags of open() in the order of the
 # alphabet, with a blank between them.
-function sorted_words(line,    n, i, j, word, text, rest) {
+function sorted_words(line,    n, i, word, text, rest) {
     if (!match(line, /(E?POLL|O_)[A-Z]+([ |,]+(E?POLL|O_)[A-Z]+)+/))
         return line
     text = substr(line, RSTART, RLENGTH)
     rest = substr(line, RSTART + RLENGTH)
     line = substr(line, 1, RSTART - 1)
     n = split(text, word, /[ |,]+/)
-    for (i = 2; i <= n; i++)
-        for (j = i; j > 1 && word[j - 1] > word[j]; j--) {
-            text = word[j]
-            word[j] = word[j - 1]
-            word[j - 1] = text
-        }
+    sort(word, n)
     for (i = 1; i <= n; i++)
         line = line (i > 1 ? " " : "") word[i]
     return line sorted_words(rest)
@@ -141,13 +146,13 @@ function plain(line) {
     gsub(/["[\]]/, "", line)
     gsub(/ *, */, ",", line)
     line = tolower(squeeze(line))
-        sub(/ = (eof|end of file)$/, " = 0", line)
+    sub(/ = (eof|end of file)$/, " = 0", line)
     gsub(/ewouldblock/, "eagain", line)
     return line
 }
 
-# Without the count of bytes in front of a text, or of a list, and without that of
-# descriptors in front of an event.
+# Without the count of bytes in front of a text, or of a list, and without that
+# of descriptors in front of an event.
 function without_counts(line) {
     gsub(/[0-9]+ (bytes )?"/, "\"", line)
     gsub(/[0-9]+ \[/, "[", line)
@@ -155,9 +160,9 @@ function without_counts(line) {
     return line
 }
 
-# Without the text behind a count of bytes, if the step has no other text that is
-# as long: then the count does not tell which. And without POLLIN if it is alone.
-# With minus_one=1 also without the name behind -1.
+# Without the text behind a count of bytes, if the step has no other text that
+# is as long: then the count does not tell which. And without POLLIN if it is
+# alone. With minus_one=1 also without the name behind -1.
 function without_texts(step, line,    done, count, text) {
     while (match(line, /[0-9]( bytes)? "([^"\\]|\\.)*"/)) {
         count = text = substr(line, RSTART, RLENGTH)
@@ -235,13 +240,11 @@ function hand_out_blanks(step,    i, line, last) {
 
 # The step as it is handed out to be put in order: in that of the alphabet; if
 # that is the right one, the first line goes to the end.
-function hand_out_order(step,    i, j, n, line) {
+function hand_out_order(step,    i, n, line) {
     n = count[step]
-    for (i = 1; i <= n; i++) {
-        for (j = i; j > 1 && line[j - 1] > evidence[step, i]; j--)
-            line[j] = line[j - 1]
-        line[j] = evidence[step, i]
-    }
+    for (i = 1; i <= n; i++)
+        line[i] = evidence[step, i]
+    sort(line, n)
     for (i = 1; i <= n; i++)
         add("handed", step, line[i])
     if (lines["handed", step] != lines["is", step])
@@ -257,8 +260,8 @@ function before_result(line) {
     return squeeze(line)
 }
 
-# What was predicted, as it was typed, and what is, line by line; nothing if they
-# are other lines.
+# What was predicted, as it was typed, and what is, line by line; nothing if
+# they are other lines.
 function beside(step,    i, n, m, you, is) {
     n = split(lines["sheet", step], you, "\n") - 1
     m = split(lines["is", step], is, "\n") - 1

@@ -186,6 +186,19 @@ END
     [[ $output == $'In labs/problems.md:\n- EAGAIN, connect(): The queue is full. Lab 90, step 1.' ]]
 }
 
+@test "find: the numbered items of a list, with their lab" {
+    plant_pages
+    cat >labs/problems.md <<END
+### A Server
+
+1. Take a lock first: [lab 90](90-new/answers.md), step 1: \`recv\`.
+2. Use \`MSG_RED\` for
+   each client: [lab 90](90-new/answers.md), step 2: \`recv\`.
+END
+    passes make -s find WHAT=MSG_RED
+    [[ $output == $'In labs/problems.md:\n- How to do it right, "a server", 2. Use MSG_RED for each client: lab 90,\n  step 2.' ]]
+}
+
 @test "find: of what is only so on Linux, which side is Linux" {
     plant_pages
     cat >labs/problems.md <<END

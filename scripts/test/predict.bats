@@ -143,7 +143,7 @@ predict() {
     said '1 of 3 steps as predicted'
     said '        eve       waitpid(bob) -> killed: SIGKILL'
     grep -qxF '#     ""             an empty text, or no name' "$paper"
-    grep -qF '# A line that begins with ~ is measured: # stands for' "$paper"
+    grep -qxF '# A line that begins with ~ is measured: # stands for its figures, and stays.' "$paper"
     fails grep -E '^#.{80}' "$paper"
 }
 
