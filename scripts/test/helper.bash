@@ -64,6 +64,7 @@ plant() {
  * $name -- is the fault that was planted here found?
  */
 #include <fcntl.h>
+#include <sys/socket.h>
 #include "../../common/lab.h"
 
 int main(void)

@@ -63,7 +63,7 @@ leave_early() {
 @test "an error has its place, its step, its role, its name and its text" {
     plant 'step("Who?"); step("And now?"); role("ann"); CHECK(close(-1));' ''
     yields 1 by_hand env
-    said 'planted.c:9: step 2: ann: close(-1) = -1 (EBADF, Bad file descriptor)'
+    said 'planted.c:10: step 2: ann: close(-1) = -1 (EBADF, Bad file descriptor)'
     plant 'step("Who?"); CHECK_PTHREAD(EAGAIN);' ''
     yields 1 by_hand env
     said 'step 1: main: EAGAIN = -1 (EAGAIN, Resource temporarily unavailable)'
