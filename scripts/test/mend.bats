@@ -323,7 +323,7 @@ one_line() {
     said "not ok - 90 planted: $file does not compile"
     sed 's/say("again = 1")/CHECK(-1)/' labs/90-planted/planted.c >"$file"
     yields 1 mend
-    said "$file:12: step 2: main: -1 = -1"
+    said "$file:13: step 2: main: -1 = -1"
     HINT=1 passes mend
     said '2. Main says it again.'
     sed 's/step("Who?")/return 77/' labs/90-planted/planted.c >"$file"
